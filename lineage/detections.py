@@ -1,0 +1,215 @@
+"""Detections: the cells that were segmented or clicked, one row each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .arrays import Array, Film, FloatArray, IntArray, Progress, settle, silent
+from .measure import AXES, label_image, measure
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True, eq=False)
+class Detections:
+    """The cells of a film as aligned columns, sorted by frame.
+
+    Attributes:
+        frame: When each cell was seen; int (n,), 0-based, never falling.
+        position: Where its centre was; float (n, d) in order (z,) y, x, in physical units (pixels times ``scale``).
+        label: Its value in the label image of that frame; int (n,), 0 when made from points.
+        columns: Further facts, each an array of n rows (area, intensity_mean, score, ...).
+        scale: Size of a pixel along each axis of ``position``, physical units; ones when not given.
+        conflicts: Sets of rows of which at most one is real.
+        n_frames: Length of the film; the last frame with a cell, plus one, when not given.
+    """
+
+    frame: IntArray
+    position: FloatArray
+    label: IntArray
+    columns: Mapping[str, Array] = field(default_factory=dict)
+    scale: tuple[float, ...] = ()
+    conflicts: Sequence[IntArray] = ()
+    n_frames: int = 0
+
+    def __post_init__(self) -> None:
+        settle(self, frame=_whole(self.frame, "frame"))
+        settle(self, label=_whole(self.label, "label"))
+        settle(self, position=np.asarray(self.position, float))
+        if self.position.ndim != 2 or self.position.shape[1] not in AXES:
+            raise ValueError(f"position has shape {self.position.shape}, but one (z,) y, x a row is needed: (n, 2) or (n, 3)")
+        settle(self, scale=checked_scale(self.scale, self.position.shape[1]))
+        settle(self, columns={name: np.asarray(column) for name, column in self.columns.items()})
+        for name, column in {"position": self.position, "label": self.label, **self.columns}.items():
+            if len(column) != len(self.frame):
+                raise ValueError(f"{name} has {len(column)} rows, but frame has {len(self.frame)}")
+        self._check_values()
+        settle(self, conflicts=tuple(_whole(rows, "conflicts") for rows in self.conflicts))
+        for rows in self.conflicts:
+            if len(rows) and not (0 <= rows.min() and rows.max() < len(self)):
+                raise ValueError(f"a conflict set names row {rows[(rows < 0) | (rows >= len(self))][0]}, but there are {len(self)} rows")
+        settle(self, n_frames=max(int(self.n_frames), int(self.frame.max(initial=-1)) + 1))
+
+    def _check_values(self) -> None:
+        falls = np.flatnonzero(np.diff(self.frame) < 0)
+        if falls.size:
+            before, after = self.frame[falls[0] : falls[0] + 2]
+            raise ValueError(f"frames must not fall: row {falls[0] + 1} is in frame {after}, after {before}")
+        if len(self.frame) and self.frame[0] < 0:
+            raise ValueError(f"frames are counted from 0: row 0 is in frame {self.frame[0]}")
+        lost = np.flatnonzero(~np.isfinite(self.position).all(1))
+        if lost.size:
+            raise ValueError(f"row {lost[0]} (frame {self.frame[lost[0]]}) has no finite position: {self.position[lost[0]].tolist()}")
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+    @property
+    def n_axes(self) -> int:
+        """Number of spatial axes, 2 or 3."""
+        return self.position.shape[1]
+
+    @property
+    def axes(self) -> tuple[str, ...]:
+        """Names of the spatial axes, in the order of ``position``."""
+        return AXES[self.n_axes]
+
+    def at(self, frame: int) -> slice:
+        """Rows of one frame."""
+        return slice(*np.searchsorted(self.frame, [frame, frame + 1]).tolist())
+
+    def frames(self) -> Iterator[slice]:
+        """Rows of every frame of the film, in turn; empty slices where there is no cell."""
+        ends = np.searchsorted(self.frame, np.arange(self.n_frames + 1)).tolist()
+        return map(slice, ends[:-1], ends[1:])
+
+    def with_columns(self, **columns: Array) -> Detections:
+        """Detections that share everything with these and know more."""
+        return replace(self, columns={**self.columns, **columns})
+
+    def take(self, rows: IntArray) -> Detections:
+        """The detections of some rows (rising), as a value of its own; conflict sets are dropped."""
+        columns = {name: column[rows] for name, column in self.columns.items()}
+        return replace(self, frame=self.frame[rows], position=self.position[rows], label=self.label[rows], columns=columns, conflicts=())
+
+    @classmethod
+    def from_labels(
+        cls,
+        labels: Film,
+        image: Film | None = None,
+        scale: Sequence[float] | float | None = None,
+        *,
+        properties: Sequence[str] | None = None,
+        progress: Progress[int] = silent,
+    ) -> Detections:
+        """Measure the cells of a label film, frame by frame.
+
+        Args:
+            labels: Label film, (T, [Z,] Y, X), anything that can be indexed by frame; 0 is background. It is only read.
+            image: Film of the same shape, for intensities.
+            scale: Size of a pixel along ([z,] y, x), or one number for all; physical units.
+            properties: Which measured columns to keep; all when not given (see ``measure``).
+            progress: Wraps the loop over frames.
+
+        Raises:
+            ValueError: Labels that are negative or no whole numbers, frames of different shape, an image of
+                another shape or with NaN. The message names the frame.
+        """
+        if image is not None and len(image) != len(labels):
+            raise ValueError(f"the image has {len(image)} frames, but the labels have {len(labels)}")
+        tables: list[dict[str, Array]] = []
+        shape: tuple[int, ...] | None = None
+        for t in progress(range(len(labels)), "measuring"):
+            frame = label_image(labels[t], t)
+            if shape is not None and frame.shape != shape:
+                raise ValueError(f"label frame {t} has shape {frame.shape}, but frame 0 has {shape}")
+            shape = frame.shape
+            tables.append(measure(frame, np.array(checked_scale(scale, frame.ndim)), _intensity(image, t, shape)))
+        return cls._of_tables(tables, len(shape) if shape else 2, scale, properties)
+
+    @classmethod
+    def _of_tables(
+        cls, tables: list[dict[str, Array]], n_axes: int, scale: Sequence[float] | float | None, properties: Sequence[str] | None
+    ) -> Detections:
+        if not tables:
+            return cls(np.zeros(0, np.int64), np.zeros((0, n_axes)), np.zeros(0, np.int64), {}, checked_scale(scale, n_axes))
+        columns = {name: np.concatenate([table[name] for table in tables]) for name in tables[0]}
+        frame = np.repeat(np.arange(len(tables)), [len(table["label"]) for table in tables])
+        position, label = columns.pop("position"), columns.pop("label")
+        if properties is not None:
+            if unknown := sorted(set(properties) - set(columns)):
+                raise ValueError(f"no such property: {', '.join(unknown)}; there are {', '.join(columns)}")
+            columns = {name: columns[name] for name in properties}
+        return cls(frame, position, label, columns, checked_scale(scale, n_axes), n_frames=len(tables))
+
+    @classmethod
+    def from_points(
+        cls, table: pd.DataFrame | Mapping[str, Array], scale: Sequence[float] | float | None = None, *, n_frames: int = 0
+    ) -> Detections:
+        """Take cells from a table of points.
+
+        Args:
+            table: Columns ``t`` (or ``frame``), ``y``, ``x`` and, in 3D, ``z``, in any order of rows; ``label`` when known.
+                All other columns are kept. The result is sorted by frame, rows of one frame keep their order.
+            scale: Size of one coordinate step along ([z,] y, x); positions are multiplied by it.
+            n_frames: Length of the film; up to the last point when not given.
+
+        Raises:
+            ValueError: A column is missing, or a frame or a position is not a finite number.
+        """
+        columns = {str(name): np.asarray(table[name]) for name in map(str, table)}
+        time = next((name for name in ("t", "frame") if name in columns), None)
+        missing = [name for name in ("y", "x") if name not in columns] + ([] if time else ["t"])
+        if time is None or missing:
+            raise ValueError(f"the table of points has no column {', '.join(missing)}; it has {', '.join(columns) or 'none'}")
+        axes = AXES[3 if "z" in columns else 2]
+        frame = _whole(columns.pop(time), "frame")
+        order = np.argsort(frame, kind="stable")
+        sizes = checked_scale(scale, len(axes))
+        position = np.stack([np.asarray(columns.pop(axis), float) for axis in axes], axis=1) * sizes
+        label = _whole(columns.pop("label", np.zeros(len(frame), np.int64)), "label")
+        kept = {name: column[order] for name, column in columns.items()}
+        return cls(frame[order], position[order], label[order], kept, sizes, n_frames=n_frames)
+
+
+def checked_scale(scale: Sequence[float] | float | None, n_axes: int) -> tuple[float, ...]:
+    """``scale`` as one positive number an axis; ones when it is not given.
+
+    Raises:
+        ValueError: Another number of values than axes, or one that is not positive.
+    """
+    if scale is None or np.size(scale) == 0:
+        return (1.0,) * n_axes
+    sizes = tuple(np.broadcast_to(np.asarray(scale, float), n_axes).tolist()) if np.size(scale) in (1, n_axes) else ()
+    if not sizes:
+        raise ValueError(f"scale has {np.size(scale)} values, but there are {n_axes} axes: {', '.join(AXES[n_axes])}")
+    if not all(np.isfinite(sizes)) or min(sizes) <= 0:
+        raise ValueError(f"scale must be positive and finite, not {sizes}")
+    return sizes
+
+
+def _whole(values: object, name: str) -> IntArray:
+    array = np.asarray(values)
+    if array.dtype.kind not in "iu" and array.size:
+        with np.errstate(invalid="ignore"):
+            odd = array.dtype.kind != "f" or ~np.isfinite(array) | (array != np.floor(array))
+        if np.any(odd):
+            row = int(np.argmax(odd)) if np.ndim(odd) else 0
+            raise ValueError(f"{name} must be whole numbers: row {row} holds {array.ravel()[row]}")
+    return array.astype(np.int64)
+
+
+def _intensity(image: Film | None, t: int, shape: tuple[int, ...]) -> Array | None:
+    if image is None:
+        return None
+    frame = np.asarray(image[t])
+    if frame.shape != shape:
+        raise ValueError(f"image frame {t} has shape {frame.shape}, but its labels have {shape}")
+    if frame.dtype.kind == "f" and (holes := int(np.isnan(frame).sum())):
+        raise ValueError(f"image frame {t} has {holes} pixels that are NaN: fill them before tracking")
+    return frame
