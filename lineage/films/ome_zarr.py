@@ -1,0 +1,94 @@
+"""Zarr arrays and OME-Zarr images (zarr 2 and 3), chunk by chunk."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from .opened import OpenedFilm, of_array, with_scale
+from .units import micrometres, seconds
+
+MARKS = ("zarr.json", ".zarray", ".zgroup", ".zattrs")
+OLD_AXES = ("t", "c", "z", "y", "x")  # OME-Zarr before 0.3 does not name them
+
+
+def is_zarr(path: Path) -> bool:
+    """Whether a folder is a zarr array or group."""
+    return path.is_dir() and any((path / mark).is_file() for mark in MARKS)
+
+
+def open_zarr(path: Path, *, channel: int | None = None, axes: str = "") -> OpenedFilm:
+    """A zarr array, or the full-resolution image of an OME-Zarr, as a film.
+
+    Args:
+        path: The folder of the array or of the image.
+        channel: Which channel to take where there are several.
+        axes: One letter an axis, when the file does not say or says it wrongly.
+
+    Raises:
+        ValueError: No readable zarr, a group without an image, axes that make no film.
+    """
+    import zarr
+
+    try:
+        node: Any = zarr.open(str(path), mode="r")
+    except Exception as error:  # zarr raises a dozen types here
+        raise ValueError(f"{path} is no readable zarr: {' '.join(str(error).split()) or type(error).__name__}") from error
+    if hasattr(node, "shape"):
+        names = getattr(node.metadata, "dimension_names", None) or ()
+        film = of_array(node, axes or _letters(names, node.ndim), channel=channel, path=path)
+        film.read(0)
+        return film
+    image, multiscale = _multiscale(node, path)
+    return _of_image(image, multiscale, path, channel, axes)
+
+
+def _letters(names: Any, count: int) -> str:  # noqa: ANN401 - a list or a tuple of names or None
+    first = "".join(str(name)[:1].upper() for name in names)
+    return first if len(first) == count and set(first) <= set("TCZYX") else ""
+
+
+def _multiscale(node: Any, path: Path) -> tuple[Any, Mapping[str, Any]]:  # noqa: ANN401 - zarr has no types
+    """The group that holds an image and what it says about it."""
+    attributes = dict(node.attrs)
+    attributes = attributes.get("ome", attributes)
+    if "bioformats2raw.layout" in attributes and "0" in node:
+        return _multiscale(node["0"], path)
+    found = attributes.get("multiscales")
+    if found:
+        return node, found[0]
+    inside = ", ".join(sorted(node)[:6])
+    raise ValueError(f"{path} is a zarr group without an image (no multiscales): open one of {inside or 'its arrays, but it has none'}")
+
+
+def _of_image(node: Any, multiscale: Mapping[str, Any], path: Path, channel: int | None, axes: str) -> OpenedFilm:  # noqa: ANN401 - zarr has no types
+    try:
+        dataset = multiscale["datasets"][0]
+        array = node[dataset["path"]]
+        described = [axis if isinstance(axis, dict) else {"name": axis} for axis in multiscale.get("axes", OLD_AXES)]
+        names = [str(axis["name"]) for axis in described]
+        steps = _product(dataset, multiscale, len(names))
+    except (KeyError, IndexError, TypeError) as error:
+        raise ValueError(f"{path}: the OME-Zarr metadata cannot be understood: {type(error).__name__} {error}") from error
+    film = of_array(array, axes or _letters(names, array.ndim), channel=channel, path=path)
+    film.read(0)
+    sizes = {name.upper(): micrometres(step, axis.get("unit")) for name, step, axis in zip(names, steps, described, strict=True)}
+    interval = next((seconds(step, axis.get("unit")) for axis, step in zip(described, steps, strict=True) if _is_time(axis)), None)
+    said = any("scale" in entry for entry in dataset.get("coordinateTransformations", ()))
+    return with_scale(film, sizes if said else {}, interval if said else None)
+
+
+def _is_time(axis: Mapping[str, Any]) -> bool:
+    """A time axis with a unit; without one its step is a count of frames, not a time."""
+    return str(axis["name"]).lower() == "t" and bool(axis.get("unit"))
+
+
+def _product(dataset: Mapping[str, Any], multiscale: Mapping[str, Any], count: int) -> list[float]:
+    """The step along every axis: the scale of the level times the scale of the whole image."""
+    steps = [1.0] * count
+    for owner in (dataset, multiscale):
+        for entry in owner.get("coordinateTransformations", ()):
+            if "scale" in entry:
+                steps = [step * float(factor) for step, factor in zip(steps, entry["scale"], strict=True)]
+    return steps

@@ -1,0 +1,174 @@
+"""OpenedFilm: a film on disk, one frame in memory at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from lineage.arrays import Array
+
+Kind = Literal["image", "labels"]
+
+
+@dataclass(frozen=True, eq=False)
+class OpenedFilm:
+    """A film that is read frame by frame: ``film[t]`` is one frame, (Y, X) or (Z, Y, X).
+
+    Attributes:
+        shape: (T, [Z,] Y, X), pixels.
+        dtype: Type of its pixels.
+        read: Gives frame t, a fresh array.
+        scale: Size of a pixel along ([z,] y, x) as the file says it, micrometres where it names a unit of length; ones when it is silent.
+        interval: Time from frame to frame, seconds where the file names a unit of time; None when it is silent.
+        path: Where it lies; None for an array.
+        numbers: Number of each frame in the sequence, from the file names; 0, 1, 2, ... unless the film is sparse or starts later.
+    """
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    read: Callable[[int], Array] = field(repr=False)
+    scale: tuple[float, ...] = ()
+    interval: float | None = None
+    path: Path | None = None
+    numbers: tuple[int, ...] = field(default=(), repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "scale", tuple(map(float, self.scale)) or (1.0,) * (len(self.shape) - 1))
+        object.__setattr__(self, "numbers", tuple(self.numbers) or tuple(range(self.shape[0])))
+
+    @property
+    def name(self) -> str:
+        """What to call the film: its file name, or ``array``."""
+        return self.path.name if self.path else "array"
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, frame: int) -> Array:
+        t = int(frame)
+        if not -len(self) <= t < len(self):
+            raise IndexError(f"{self.name} has no frame {t}: it has {len(self)} frames")
+        t %= len(self)
+        array = self.read(t)
+        if array.shape != self.shape[1:]:
+            raise ValueError(f"{self.name}: frame {t} has shape {array.shape}, but frame 0 has {self.shape[1:]}")
+        return array
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where time, depth and channel lie among the axes of an array.
+
+    Attributes:
+        axes: One letter an axis: T, Z, Y, X, C (channel) or ``_`` (length 1, dropped).
+        shape: Length of each.
+        channel: Which channel to take; 0 when there is one.
+    """
+
+    axes: str
+    shape: tuple[int, ...]
+    channel: int = 0
+
+    @property
+    def frames(self) -> int:
+        """Number of frames; 1 without a time axis."""
+        return self.shape[self.axes.index("T")] if "T" in self.axes else 1
+
+    @property
+    def spatial(self) -> tuple[int, ...]:
+        """Lengths of ([z,] y, x), in this order."""
+        return tuple(self.shape[self.axes.index(axis)] for axis in "ZYX" if axis in self.axes)
+
+    def pick(self, array: Any, frame: int) -> Array:  # noqa: ANN401 - NumPy, memory map or zarr
+        """One frame of ``array``, its axes in the order ([z,] y, x)."""
+        index = {"T": frame, "C": self.channel, "_": 0}
+        picked = np.array(array[tuple(index.get(axis, slice(None)) for axis in self.axes)])
+        left = [axis for axis in self.axes if axis in "ZYX"]
+        return picked.transpose([left.index(axis) for axis in "ZYX" if axis in left])
+
+
+def layout(axes: str, shape: Sequence[int], *, channel: int | None, name: str) -> Layout:
+    """Make sense of axis letters: unnamed axes are time, then depth; axes of length 1 that mean nothing are dropped.
+
+    Args:
+        axes: One letter an axis, as tifffile names them; ``Q``, ``I`` and others are unnamed, ``S`` (colour) is a channel.
+        shape: Length of each axis.
+        channel: Which channel to take where there are several.
+        name: Of the film, for messages.
+
+    Raises:
+        ValueError: Too many axes, no plane, several channels and none chosen, a channel that is not there.
+    """
+    letters = list(axes.upper().replace("S", "C"))
+    if letters.count("C") > 1:
+        letters = ["_" if axis == "C" and size == 1 else axis for axis, size in zip(letters, shape, strict=True)]
+    for k, axis in enumerate(letters):
+        if axis not in "TZCYX_":
+            free = [wanted for wanted in "TZ" if wanted not in letters]
+            letters[k] = free[0] if free else "_" if shape[k] == 1 else axis
+    read = "".join(letters)
+    if sorted(read.replace("_", "")) != sorted(set(read.replace("_", ""))) or not set("YX") <= set(read) <= set("TZCYX_"):
+        raise ValueError(f"{name} has axes {axes} of shape {tuple(shape)}, but a film is (T, Y, X) or (T, Z, Y, X): name them with axes=")
+    if 0 in shape:
+        raise ValueError(f"{name} is empty: its shape is {tuple(shape)}")
+    count = shape[read.index("C")] if "C" in read else 1
+    if channel is None and count > 1:
+        frames = "" if "T" in read else f", or say axes={axes.replace('C', 'T')!r} if these are frames"
+        raise ValueError(f"{name} has {count} channels: choose one with channel=0 to channel={count - 1}{frames}")
+    return Layout(read, tuple(shape), _channel(count, channel, name))
+
+
+def _channel(count: int, channel: int | None, name: str) -> int:
+    if channel is not None and not 0 <= channel < count:
+        raise ValueError(f"{name} has no channel {channel}: it has {count}")
+    return channel or 0
+
+
+def of_array(array: Any, axes: str, *, channel: int | None = None, path: Path | None = None) -> OpenedFilm:  # noqa: ANN401 - NumPy, zarr, dask
+    """A film from anything with ``shape``, ``dtype`` and NumPy's indexing.
+
+    Args:
+        array: Of any order of axes.
+        axes: One letter an axis; see ``layout``. Empty: (T, [Z,] Y, X) by their number, or one frame (Y, X).
+        channel: Which channel to take where there are several.
+        path: Where it lies, for messages.
+    """
+    name = str(path) if path else "array"
+    axes = axes or {2: "YX", 3: "TYX", 4: "TZYX"}.get(array.ndim, "?" * array.ndim)
+    if len(axes) != array.ndim:
+        raise ValueError(f"{name} has {array.ndim} axes of shape {tuple(array.shape)}, but {axes} names {len(axes)}")
+    plan = layout(axes, array.shape, channel=channel, name=name)
+
+    def read(t: int) -> Array:
+        try:
+            return plan.pick(array, t)
+        except (OSError, ValueError, RuntimeError) as error:
+            raise ValueError(f"{name}: frame {t} cannot be read: {' '.join(str(error).split())}") from error
+
+    return OpenedFilm((plan.frames, *plan.spatial), np.dtype(array.dtype), read, path=path)
+
+
+def checked(film: OpenedFilm, kind: Kind) -> OpenedFilm:
+    """The film, if its pixels are numbers, and whole ones for labels.
+
+    Raises:
+        ValueError: They are not.
+    """
+    name = film.path or film.name
+    if kind == "labels" and film.dtype.kind not in "iu":
+        raise ValueError(f"{name} holds {film.dtype}, but labels are whole numbers: convert with astype('uint16')")
+    if film.dtype.kind not in "iufb":
+        raise ValueError(f"{name} holds {film.dtype}, but the pixels of a film are real numbers")
+    return film
+
+
+def with_scale(film: OpenedFilm, scale: dict[str, float], interval: float | None) -> OpenedFilm:
+    """The film with the pixel sizes of its file, by axis letter; a size that is no positive number is taken as 1."""
+    sizes = [scale.get(axis, 1.0) for axis in "ZYX"[-(len(film.shape) - 1) :]]
+    good = tuple(size if np.isfinite(size) and size > 0 else 1.0 for size in sizes)
+    usable = interval if interval and np.isfinite(interval) and interval > 0 else None
+    return replace(film, scale=good, interval=usable)

@@ -1,0 +1,210 @@
+"""TIFF stacks: plain, ImageJ and OME, page by page."""
+
+from __future__ import annotations
+
+import logging
+import math
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import numpy as np
+import tifffile
+
+from lineage.arrays import Array
+
+from .opened import Layout, OpenedFilm, layout, of_array, with_scale
+from .units import MICROMETRES, micrometres, seconds
+
+FOREIGN_UNITS = ("", "pixel", "pixels", "inch")  # of resolutions that are about printing, not about the specimen
+
+
+@contextmanager
+def quiet() -> Iterator[list[str]]:
+    """Keep tifffile from logging; the list receives its errors."""
+    errors: list[str] = []
+
+    def hear(record: logging.LogRecord) -> bool:
+        if record.levelno >= logging.ERROR:
+            errors.append(" ".join(record.getMessage().split()))
+        return False
+
+    logger = logging.getLogger("tifffile")
+    logger.addFilter(hear)
+    try:
+        yield errors
+    finally:
+        logger.removeFilter(hear)
+
+
+def open_tiff(path: Path, *, channel: int | None = None, axes: str = "", one_frame: bool = False, probe: bool = True) -> OpenedFilm:
+    """A TIFF stack as a film; its pages are checked now and decoded when asked for.
+
+    Args:
+        path: The file.
+        channel: Which channel to take where there are several.
+        axes: One letter an axis, when the file does not say or says it wrongly.
+        one_frame: The file is one frame of a film: its pages are depth, not time.
+        probe: Decode the first frame at once, so that a file that cannot be decoded is found here, not in the middle of a run.
+
+    Raises:
+        ValueError: No readable TIFF, cut off, pages of different shape, several series, axes that make no film.
+    """
+    with quiet() as errors:
+        try:
+            tif = tifffile.TiffFile(path)
+        except Exception as error:  # a file that is none makes tifffile raise whatever it likes
+            raise ValueError(f"{path} is no readable TIFF: {_reason(error)}") from error
+        with tif:
+            try:
+                all_series = list(tif.series)
+            except Exception as error:
+                raise ValueError(f"{path} is no readable TIFF: {_reason(error)}") from error
+            if errors:
+                raise ValueError(f"{path} is cut off or corrupt after page {len(tif.pages) - 1}: {errors[0]}")
+            series = _only(all_series, path)
+            film = _film(tif, path, series, channel, axes or _axes(series, one_frame=one_frame))
+    if probe:
+        film[0]
+    return film
+
+
+def _only(all_series: list[Any], path: Path) -> Any:  # noqa: ANN401 - tifffile has no types
+    if not all_series:
+        raise ValueError(f"{path} holds no image")
+    if len(all_series) > 1:
+        raise ValueError(_several(path, all_series))
+    return all_series[0]
+
+
+def _film(tif: Any, path: Path, series: Any, channel: int | None, named: str) -> OpenedFilm:  # noqa: ANN401 - tifffile has no types
+    pages = list(series.pages)
+    if len(named) != len(series.shape):
+        raise ValueError(f"{path} has axes {series.axes} of shape {series.shape}, but axes={named!r} names {len(named)}")
+    _check_pages(path, pages, tif.filehandle.size)
+    if len(pages) == 1 and series.size > math.prod(series.keyframe.shape):  # one page stands for the whole stack
+        film = of_array(tifffile.memmap(path, mode="r"), named, channel=channel, path=path)
+    else:
+        film = _of_pages(path, series, named, channel)
+    return with_scale(film, *_sizes(tif))
+
+
+def _axes(series: Any, *, one_frame: bool) -> str:  # noqa: ANN401 - tifffile has no types
+    """The axes of a series; ImageJ calls the frames of a plain stack slices, so its Z is time when it knows no time."""
+    axes: str = series.axes
+    if one_frame:
+        return axes if "Z" in axes else re.sub("[TQI]", "Z", axes, count=1)
+    return axes.replace("Z", "T") if series.kind == "imagej" and "T" not in axes else axes
+
+
+def _several(path: Path, all_series: list[Any]) -> str:
+    first, other = all_series[0], all_series[1]
+    page = getattr(other.pages[0], "index", "?")
+    if first.kind == "ome":
+        return f"{path} holds {len(all_series)} image series: save each as a film of its own"
+    return f"{path}: page {page} has shape {other.keyframe.shape} {other.dtype}, but page 0 has {first.keyframe.shape} {first.dtype}"
+
+
+def _check_pages(path: Path, pages: list[Any], size: int) -> None:
+    for k, page in enumerate(pages):
+        if page is None:
+            raise ValueError(f"{path}: page {k} is missing")
+        last = max((offset + count for offset, count in zip(page.dataoffsets, page.databytecounts, strict=False)), default=0)
+        if page.parent.filehandle.path == str(path.absolute()) and last > size:
+            raise ValueError(f"{path} is cut off: page {k} needs {last} bytes, but the file has {size}")
+
+
+def _of_pages(path: Path, series: Any, axes: str, channel: int | None) -> OpenedFilm:  # noqa: ANN401 - tifffile has no types
+    """Pages lie on a grid of the leading axes (time, depth, channel); each holds the rest."""
+    pages, shape = list(series.pages), tuple(series.shape)
+    n_lead = next(k for k in range(len(shape) - 2, -1, -1) if math.prod(shape[:k]) == len(pages))
+    whole = layout(axes, shape, channel=channel, name=str(path))
+    if "T" in whole.axes[n_lead:]:
+        raise ValueError(f"{path} has axes {axes} of shape {shape}: time inside a page is not supported, reorder to TZYX")
+    outer = Layout(whole.axes[:n_lead], shape[:n_lead], whole.channel)
+    depth = "Z" if "Z" in outer.axes else ""
+    inner = Layout(depth + whole.axes[n_lead:], (*outer.spatial, *shape[n_lead:]), whole.channel)
+    grid = np.arange(len(pages)).reshape(outer.shape)
+    lock = Lock()
+
+    def read(t: int) -> Array:
+        rows = outer.pick(grid, t)
+        with lock:
+            decoded = [_decode(path, pages[k], k) for k in rows.ravel().tolist()]
+        return inner.pick(np.stack(decoded).reshape(*rows.shape, *shape[n_lead:]), 0)
+
+    return OpenedFilm((whole.frames, *whole.spatial), np.dtype(series.dtype), read, path=path)
+
+
+def _decode(path: Path, page: Any, number: int) -> Array:  # noqa: ANN401 - tifffile has no types
+    file = page.parent.filehandle
+    try:
+        with quiet():
+            file.open()
+            try:
+                return np.asarray(page.asarray())
+            finally:
+                file.close()
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"no such file: {path}") from error
+    except Exception as error:  # decoders raise whatever they like
+        if "imagecodecs" in str(error) or isinstance(error, ImportError):
+            kind = getattr(page.compression, "name", page.compression)
+            raise ValueError(f"{path} is compressed with {kind}, which needs imagecodecs: pip install cytolineage[lzw]") from error
+        raise ValueError(f"{path}: page {number} cannot be decoded, the file is corrupt: {_reason(error)}") from error
+
+
+def _reason(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _sizes(tif: Any) -> tuple[dict[str, float], float | None]:  # noqa: ANN401 - tifffile has no types
+    """Pixel size by axis and frame interval, from OME, ImageJ or our own metadata."""
+    if tif.is_ome:
+        return _ome_sizes(tif.ome_metadata or "")
+    if tif.is_imagej:
+        return _imagej_sizes(tif)
+    for entry in tif.shaped_metadata or ():
+        if isinstance(entry.get("scale"), list):
+            letters = "ZYX"[-len(entry["scale"]) :]
+            return dict(zip(letters, map(float, entry["scale"]), strict=False)), entry.get("interval")
+    return {}, None
+
+
+def _imagej_sizes(tif: Any) -> tuple[dict[str, float], float | None]:  # noqa: ANN401 - tifffile has no types
+    meta = tif.imagej_metadata or {}
+    unit = str(meta.get("unit", ""))
+    tags = tif.pages[0].tags
+    sizes: dict[str, float] = {}
+    if unit.strip().lower() not in FOREIGN_UNITS:
+        for axis, tag in (("X", "XResolution"), ("Y", "YResolution")):
+            above, below = tags[tag].value if tag in tags else (0, 0)
+            if above:
+                sizes[axis] = micrometres(below / above, unit)
+        if isinstance(meta.get("spacing"), float | int):
+            sizes["Z"] = micrometres(float(meta["spacing"]), unit)
+    interval = meta.get("finterval")
+    return sizes, seconds(float(interval), str(meta.get("tunit", ""))) if isinstance(interval, float | int) else None
+
+
+def _ome_sizes(xml: str) -> tuple[dict[str, float], float | None]:
+    """The attributes of the first Pixels element, read without an XML parser: nothing in a file is ever expanded."""
+    pixels = re.search(r"<(?:\w+:)?Pixels\b([^>]*)>", xml)
+    found = dict(re.findall(r"(\w+)\s*=\s*[\"']([^\"']*)[\"']", pixels.group(1))) if pixels else {}
+    sizes = {}
+    for axis in "ZYX":
+        value, unit = _number(found.get(f"PhysicalSize{axis}")), found.get(f"PhysicalSize{axis}Unit", "um")
+        if value is not None and unit.lower() in MICROMETRES:
+            sizes[axis] = micrometres(value, unit)
+    interval = _number(found.get("TimeIncrement"))
+    return sizes, seconds(interval, found.get("TimeIncrementUnit", "s")) if interval else None
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        return float(text) if text else None
+    except ValueError:
+        return None
