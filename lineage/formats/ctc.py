@@ -1,0 +1,223 @@
+"""Cell Tracking Challenge folders: one mask a frame and a text table with one row a tracklet.
+
+In the table, L is the label of a tracklet in the masks, B and E its first and last frame, P the label of its parent or 0. A tracklet
+never skips a frame: after a gap, a new one begins whose parent is the old one. One child is a continuation, two are a division.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from lineage.arrays import Array, Film, IntArray, Progress, silent
+from lineage.detections import Detections
+from lineage.films import OpenedFilm, open_film
+from lineage.films.atomic import new_folder
+from lineage.forest import Forest
+from lineage.measure import label_image
+
+from .ctc_draw import painter
+from .ctc_table import TABLES, check_rows, find_table, parse_table
+
+MOST_TRACKLETS = 65535
+OURS = re.compile(r"mask\d+\.tif|res_track\.txt")
+
+
+@dataclass(frozen=True, eq=False)
+class CtcFolder:
+    """A Cell Tracking Challenge folder, opened.
+
+    Attributes:
+        path: The folder with the masks.
+        table: Columns L B E P, one row a tracklet; int (k, 4).
+        labels: Label film, (T, [Z,] Y, X); its values are the L of the table.
+    """
+
+    path: Path
+    table: IntArray
+    labels: OpenedFilm
+
+
+def masks_folder(path: str | Path) -> Path:
+    """The folder that holds the masks: TRA inside ``01_GT``, the folder of a named text table, else ``path`` itself.
+
+    Raises:
+        FileNotFoundError: No such path.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(f"no such folder: {path}")
+    if path.name in TABLES:
+        return path.parent
+    return path / "TRA" if find_table(path) is None and (path / "TRA").is_dir() else path
+
+
+def open_folder(path: str | Path) -> CtcFolder:
+    """Open a folder such as ``01_RES``, ``01_GT`` or ``01_GT/TRA``; the masks are read when asked for.
+
+    Raises:
+        FileNotFoundError: No folder, no text table, no mask, or a missing one.
+        ValueError: A row of the table is wrong; the message names its line.
+    """
+    folder = masks_folder(path)
+    text = find_table(folder)
+    if text is None:
+        raise FileNotFoundError(f"{folder} holds neither {' nor '.join(TABLES)}: it is no Cell Tracking Challenge folder")
+    table, line, wrong = parse_table(text)
+    for violation in wrong + check_rows(text, table, line):
+        raise ValueError(f"{text}, line {violation.row}: {violation.message}")
+    labels = open_film(folder, kind="labels")
+    beyond = np.flatnonzero(table[:, 2] >= len(labels))
+    if beyond.size:
+        k = beyond[0]
+        raise ValueError(f"{text}, line {line[k]}: label {table[k, 0]} ends in frame {table[k, 2]}, but there are {len(labels)} masks")
+    return CtcFolder(folder, table, labels)
+
+
+def read(path: str | Path, *, scale: tuple[float, ...] | None = None, progress: Progress[int] = silent) -> Forest:
+    """The lineages of a folder; the cells are measured from the masks.
+
+    Args:
+        path: ``01_RES``, ``01_GT`` or ``01_GT/TRA``.
+        scale: Size of a pixel along ([z,] y, x), physical units; what the masks say, or ones, when not given.
+        progress: Wraps the loop over frames.
+
+    Raises:
+        ValueError: Masks and table disagree; the message names the first label and frame.
+    """
+    folder = open_folder(path)
+    cells = Detections.from_labels(folder.labels, scale=scale or folder.labels.scale, progress=progress)
+    _check_agreement(folder, cells)
+    return Forest(cells, _parents(folder.table, cells))
+
+
+def _check_agreement(folder: CtcFolder, cells: Detections) -> None:
+    """Each tracklet is seen in every frame of its life, and nothing else is seen."""
+    label, begin, end, _ = folder.table.T
+    length = end - begin + 1
+    due_frame = np.repeat(begin - np.cumsum(length) + length, length) + np.arange(length.sum())
+    top = int(cells.label.max(initial=0))
+    if top > MOST_TRACKLETS:
+        raise ValueError(f"{folder.path} holds the label {top}, but labels are 16 bits: at most {MOST_TRACKLETS}")
+    due = due_frame * (MOST_TRACKLETS + 1) + np.repeat(label, length)  # frame and label as one number
+    seen = cells.frame * (MOST_TRACKLETS + 1) + cells.label
+    for left, right, say in ((due, seen, "is in the table but not in the mask"), (seen, due, "is in the mask but not in the table")):
+        wrong = np.setdiff1d(left, right)
+        if wrong.size:
+            frame, value = divmod(int(wrong[0]), MOST_TRACKLETS + 1)
+            more = f" ({len(wrong)} such cases; validate lists all)" if len(wrong) > 1 else ""
+            raise ValueError(f"{folder.path}: label {value} {say} of frame {frame}{more}")
+
+
+def _parents(table: IntArray, cells: Detections) -> IntArray:
+    """Parent row of each detection: the one before in its tracklet, or the last one of the parent tracklet."""
+    parent = np.full(len(cells), -1)
+    order = np.lexsort((cells.frame, cells.label))
+    label = cells.label[order]
+    same = np.flatnonzero(np.diff(label) == 0)
+    parent[order[same + 1]] = order[same]
+    child = table[table[:, 3] > 0]
+    first = order[np.searchsorted(label, child[:, 0])]
+    last = order[np.searchsorted(label, child[:, 3], side="right") - 1]
+    parent[first] = last
+    return parent
+
+
+def tracklet_table(forest: Forest) -> IntArray:
+    """The rows L B E P of a forest, L rising from 1; int (k, 4)."""
+    number, frame = forest.tracklet_id, forest.detections.frame
+    count = int(number.max(initial=0))
+    ends, begins = np.zeros(count + 1, np.int64), np.zeros(count + 1, np.int64)
+    ends[number] = frame  # rows are sorted by frame: the last one written is the last one
+    begins[number[::-1]] = frame[::-1]
+    parent = np.zeros(count + 1, np.int64)
+    parent[number] = forest.parent_tracklet_id
+    return np.column_stack([np.arange(1, count + 1), begins[1:], ends[1:], parent[1:]])
+
+
+def write(
+    forest: Forest, path: str | Path, *, labels: Film | None = None, overwrite: bool = False, progress: Progress[int] = silent
+) -> None:
+    """Write ``maskNNN.tif`` and ``res_track.txt``; tracklets end at divisions and gaps, what is not selected vanishes.
+
+    Args:
+        forest: Lineages; at most 65535 tracklets.
+        path: The folder. An older result there is replaced as a whole.
+        labels: The label film that the detections were measured from; it is only read. Without it, small discs (balls) are drawn.
+        overwrite: Write into a folder that holds other files too; they are kept.
+        progress: Wraps the loop over frames.
+
+    Raises:
+        ValueError: Too many tracklets, or a label film that does not fit the forest.
+        FileExistsError: The folder holds other files.
+    """
+    table = tracklet_table(forest)
+    if len(table) > MOST_TRACKLETS:
+        raise ValueError(f"{len(table)} tracklets do not fit 16-bit masks: the Cell Tracking Challenge format holds {MOST_TRACKLETS}")
+    n_frames, frame_of = painter(forest.detections, forest.tracklet_id) if labels is None else _relabelled(forest, labels)
+    digits = max(3, len(str(n_frames)))
+    with new_folder(path, lambda name: bool(OURS.fullmatch(name)), overwrite=overwrite) as folder:
+        for t in progress(range(n_frames), "writing masks"):
+            _write_mask(folder / f"mask{t:0{digits}d}.tif", frame_of(t))
+        text = "".join(f"{a} {b} {e} {p}\n" for a, b, e, p in table.tolist())
+        (folder / "res_track.txt").write_text(text, encoding="ascii", newline="\n")
+
+
+def _write_mask(path: Path, frame: Array) -> None:
+    import tifffile
+
+    axes = "ZYX" if frame.ndim == 3 else "YX"
+    tifffile.imwrite(path, frame, photometric="minisblack", compression="zlib", metadata={"axes": axes})
+
+
+def _relabelled(forest: Forest, labels: Film) -> tuple[int, Callable[[int], Array]]:
+    cells = forest.detections
+    if len(labels) < cells.n_frames:
+        raise ValueError(f"the label film has {len(labels)} frames, but the forest has {cells.n_frames}")
+    rows = np.flatnonzero(forest.selected)
+    nameless = rows[cells.label[rows] < 1]
+    if nameless.size:
+        raise ValueError(f"row {nameless[0]} (frame {cells.frame[nameless[0]]}) has no label: write without labels, discs are drawn")
+
+    def relabel(t: int) -> Array:
+        here = rows[cells.frame[rows] == t]
+        return relabelled(label_image(labels[t], t), cells.label[here], forest.tracklet_id[here], frame=t)
+
+    return len(labels), relabel
+
+
+def relabelled(image: Array, old: IntArray, new: IntArray, *, frame: int) -> Array:
+    """A label image with other numbers, 0 where a label is not listed; the image itself is left alone.
+
+    Args:
+        image: Label image, (Y, X) or (Z, Y, X).
+        old: Labels to keep; int (n,).
+        new: Their new numbers, below 65536; int (n,).
+        frame: Its number, for messages.
+
+    Raises:
+        ValueError: A label is listed twice or is not in the image.
+    """
+    order = np.argsort(old, kind="stable")
+    old, new = old[order], new[order]
+    twice = np.flatnonzero(np.diff(old) == 0)
+    if twice.size:
+        raise ValueError(f"label {old[twice[0]]} stands for two cells of frame {frame}")
+    top = int(image.max(initial=0))
+    if top <= 4 * image.size + 65536:  # a look-up table is faster than searching, unless labels are huge
+        table = np.zeros(top + 1, np.uint16)
+        table[old[old <= top]] = new[old <= top]
+        fresh = table[image]
+    else:
+        place = np.minimum(np.searchsorted(old, image), max(len(old) - 1, 0))
+        fresh = np.where(old[place] == image, new[place], 0).astype(np.uint16) if len(old) else np.zeros(image.shape, np.uint16)
+    there = np.zeros(int(new.max(initial=0)) + 1, bool)
+    there[fresh.ravel()] = True
+    lost = np.flatnonzero(~there[new])
+    if lost.size:
+        raise ValueError(f"frame {frame} of the label film has no label {old[lost[0]]}, but the forest has a cell there")
+    return fresh

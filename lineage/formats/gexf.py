@@ -1,0 +1,179 @@
+"""GEXF 1.3, the graph format of Gephi: a dynamic graph with one node a cell, laid out as trees that grow downwards.
+
+Node attributes are typed: ``t``, ``cell_label`` (pixel value), ``z``, ``y``, ``x`` (physical units), ``tracklet_id``,
+``parent_tracklet_id``, ``lineage_id``, ``generation``, ``link_cost`` and what was measured. A node lives from its frame to that of its
+last child, an edge from parent to child, so the time line of Gephi shows lineages grow. Names that Gephi keeps for itself (label, id,
+weight, ...) get the prefix ``cell_``; attributes that are NaN are left out, and edge attributes are never dynamic, because Gephi
+drops those whose start equals their end.
+"""
+
+from __future__ import annotations
+
+import colorsys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from xml.sax.saxutils import escape
+
+import numpy as np
+
+from lineage.arrays import Array, FloatArray
+from lineage.films.atomic import new_file
+from lineage.forest import Forest
+
+GEXF, VIZ = "http://gexf.net/1.3", "http://gexf.net/1.3/viz"
+RESERVED = ("id", "label", "timeset", "interval", "timestamp", "weight", "kind", "type", "source", "target", "pid")
+PREFIX = "cell_"
+STEP = 10.0  # between neighbouring leaves and frames, in Gephi's units
+SIZE, SIZE_DIVIDING = 5.0, 8.0
+CHUNK = 4096  # nodes a write
+ENTITIES = {'"': "&quot;", "\n": "&#10;", "\t": "&#9;", "\r": "&#13;"}
+NO_XML = dict.fromkeys((*range(9), 11, 12, *range(14, 32), *range(55296, 57344), 65534, 65535), "�")
+
+
+def write(forest: Forest, path: str | Path) -> None:
+    """Write the lineages for Gephi, laid out, coloured by lineage, with a time line.
+
+    Args:
+        forest: Lineages; only selected detections are written.
+        path: The file; it appears when it is complete.
+    """
+    with new_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
+        file.writelines(_document(forest))
+
+
+def title(name: str) -> str:
+    """The name of a column in the file: names that Gephi keeps for itself get a prefix."""
+    return PREFIX + name if name.lower().replace(PREFIX, "") in RESERVED else name
+
+
+def untitled(text: str) -> str:
+    """The column that ``title`` gave this name."""
+    return text.removeprefix(PREFIX) if text.lower().replace(PREFIX, "") in RESERVED else text
+
+
+def tree_layout(forest: Forest) -> FloatArray:
+    """Where each detection stands along the leaf axis, so that no two branches cross.
+
+    Every subtree owns an interval as wide as its number of leaves, inside that of its parent; a detection stands in the middle of its own.
+
+    Returns:
+        Positions in leaves, from 0; float (n,).
+    """
+    parent, frame = forest.parent, forest.detections.frame
+    rows_of = np.split(np.arange(len(frame)), np.flatnonzero(np.diff(frame)) + 1)
+    leaves = (forest.n_children == 0).astype(np.int64)
+    for rows in reversed(rows_of):  # children come later, so they have been counted
+        rows = rows[parent[rows] >= 0]
+        np.add.at(leaves, parent[rows], leaves[rows])
+    order = np.argsort(parent, kind="stable")  # siblings side by side; roots, whose parent is -1, are siblings too
+    before = np.cumsum(leaves[order]) - leaves[order]
+    first = np.searchsorted(parent[order], parent[order])
+    start = np.zeros(len(frame), np.int64)
+    start[order] = before - before[first] if len(order) else before
+    for rows in rows_of:
+        rows = rows[parent[rows] >= 0]
+        start[rows] += start[parent[rows]]
+    return start + (leaves - 1) / 2
+
+
+def _document(forest: Forest) -> Iterator[str]:
+    table = forest.to_dataframe()
+    rows = table["id"].to_numpy()
+    columns = {str(name): table[name].to_numpy() for name in table.columns if name not in ("id", "parent_id")}
+    yield '<?xml version="1.0" encoding="UTF-8"?>\n'
+    yield f'<gexf xmlns="{GEXF}" xmlns:viz="{VIZ}" version="1.3">\n'
+    yield "<meta><creator>cytolineage</creator><description>Cell lineages, one node a cell</description></meta>\n"
+    yield '<graph mode="dynamic" defaultedgetype="directed" timeformat="double" timerepresentation="interval">\n'
+    yield '<attributes class="node" mode="static">\n'
+    for name, column in columns.items():
+        text = _quoted([title(name)])[0]
+        yield f'<attribute id="{text}" title="{text}" type="{_type(column)}"/>\n'
+    yield "</attributes>\n"
+    yield '<attributes class="edge" mode="static">\n<attribute id="dt" title="dt" type="integer"/>\n'
+    yield '<attribute id="edge_cost" title="edge_cost" type="double"/>\n</attributes>\n<nodes>\n'
+    yield from _nodes(forest, rows, columns)
+    yield "</nodes>\n<edges>\n"
+    yield from _edges(forest)
+    yield "</edges>\n</graph>\n</gexf>\n"
+
+
+def _nodes(forest: Forest, rows: Array, columns: dict[str, Array]) -> Iterator[str]:
+    frame, child = forest.detections.frame, forest.child_rows
+    end = frame.copy()
+    np.maximum.at(end, forest.parent[child], frame[child])
+    leaf, dividing = tree_layout(forest) * STEP, forest.n_children >= 2
+    colours = _colours(int(forest.lineage_id.max(initial=0)))
+    for start in range(0, len(rows), CHUNK):
+        part = rows[start : start + CHUNK]
+        cells = _attributes({name: column[start : start + CHUNK] for name, column in columns.items()}, len(part))
+        facts = zip(
+            part.tolist(), frame[part].tolist(), end[part].tolist(), leaf[part].tolist(), forest.tracklet_id[part].tolist(),
+            forest.lineage_id[part].tolist(), dividing[part].tolist(), cells, strict=True,
+        )  # fmt: skip
+        yield "".join(
+            f'<node id="{i}" label="cell {tracklet} at {t}" start="{t}.0" end="{last}.0"><attvalues>{values}</attvalues>'
+            f'<viz:color {colours[lineage]}/><viz:position x="{x!r}" y="{-STEP * t!r}" z="0.0"/>'
+            f'<viz:size value="{SIZE_DIVIDING if divides else SIZE}"/></node>\n'
+            for i, t, last, x, tracklet, lineage, divides, values in facts
+        )
+
+
+def _edges(forest: Forest) -> Iterator[str]:
+    child, frame = forest.child_rows, forest.detections.frame
+    cost = forest.link_cost[child]
+    weight = np.where(np.isnan(cost), 1.0, np.exp(-np.clip(cost, -4.6, 4.6)))  # odds of the link, 0.01 to 100: Gephi wants positive ones
+    ends = zip(forest.parent[child].tolist(), child.tolist(), strict=True)
+    times = zip(frame[forest.parent[child]].tolist(), frame[child].tolist(), strict=True)
+    for (i, j), (begin, end), nats, odds in zip(ends, times, cost.tolist(), weight.tolist(), strict=True):
+        known = f'<attvalue for="edge_cost" value="{_java(nats)}"/>' if nats == nats else ""
+        yield (
+            f'<edge id="{j}" source="{i}" target="{j}" weight="{odds!r}" start="{begin}.0" end="{end}.0">'
+            f'<attvalues><attvalue for="dt" value="{end - begin}"/>{known}</attvalues></edge>\n'
+        )
+
+
+def _type(column: Array) -> str:
+    if column.dtype.kind == "b":
+        return "boolean"
+    if column.dtype.kind in "iu":
+        wide = column.size and (int(column.max()) > 2**31 - 1 or int(column.min()) < -(2**31))
+        return "long" if wide else "integer"
+    return "double" if column.dtype.kind == "f" else "string"
+
+
+def _attributes(columns: dict[str, Array], count: int) -> list[str]:
+    """The attribute values of every node as one string each."""
+    parts = []
+    for name, column in columns.items():
+        head = f'<attvalue for="{_quoted([title(name)])[0]}" value="'
+        values = _texts(column)
+        parts.append([f'{head}{value}"/>' if value is not None else "" for value in values])
+    return ["".join(row) for row in zip(*parts, strict=True)] if parts else [""] * count
+
+
+def _texts(column: Array) -> Sequence[str | None]:
+    """Values as XML text; None where there is none (NaN)."""
+    if column.dtype.kind == "b":
+        return ["true" if value else "false" for value in column.tolist()]
+    if column.dtype.kind in "iu":
+        return [str(value) for value in column.tolist()]
+    if column.dtype.kind == "f":
+        return [_java(value) for value in column.astype(float).tolist()]
+    return _quoted(["" if value is None else str(value) for value in column.tolist()])
+
+
+def _java(value: float) -> str | None:
+    """A number as Java reads it, in full precision."""
+    if value != value:
+        return None
+    return repr(value) if abs(value) != np.inf else "Infinity" if value > 0 else "-Infinity"
+
+
+def _quoted(texts: Sequence[str]) -> list[str]:
+    return [escape(text.translate(NO_XML), ENTITIES) for text in texts]
+
+
+def _colours(count: int) -> list[str]:
+    """Attributes of ``viz:color``, one a lineage: hues a golden ratio apart, so neighbours differ."""
+    rgb = [colorsys.hls_to_rgb(k * 0.6180339887 % 1, 0.45 + 0.1 * (k % 3), 0.65) for k in range(count + 1)]
+    return ['r="{}" g="{}" b="{}"'.format(*(round(255 * c) for c in channels)) for channels in rgb]
