@@ -1,0 +1,176 @@
+"""Candidate links: who may have become whom."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from .arrays import Array, Film, FloatArray, IntArray, Progress, silent
+from .detections import Detections
+from .graph import CandidateGraph
+from .measure import compact, label_image
+
+
+def nearest(detections: Detections, count: int = 8, *, radius: float | None = None, max_gap: int = 0) -> CandidateGraph:
+    """Link each detection to the nearest ones of the following frames, and from the nearest ones of the preceding.
+
+    Both directions are asked, so that a cell in a crowd keeps its candidates even when it is nobody's favourite.
+
+    Args:
+        detections: The cells.
+        count: How many neighbours a detection may choose in each direction, in the next frame; half as many across a gap.
+        radius: Farthest displacement between consecutive frames, physical units; it grows with the square root of the
+            frames apart (diffusion). From the film's own displacements when not given (``usual_radius``).
+        max_gap: Most frames that an edge may leave out.
+
+    Returns:
+        The graph, edges sorted by source, then target, with the column ``distance`` (m,), physical units.
+
+    Raises:
+        ValueError: ``count`` below 1, ``radius`` not positive, or ``max_gap`` negative.
+    """
+    if count < 1:
+        raise ValueError(f"count must be at least 1, not {count}")
+    if max_gap < 0:
+        raise ValueError(f"max_gap must not be negative, but is {max_gap}")
+    reach = usual_radius(detections) if radius is None else radius
+    if not reach > 0:
+        raise ValueError(f"radius must be positive, not {radius}")
+    trees = _trees(detections)
+    pairs = [np.zeros((0, 2), np.int64)]
+    for dt in range(1, max_gap + 2):
+        k = count if dt == 1 else max(1, count // 2)
+        for here, there in zip(trees, trees[dt:], strict=False):
+            if here is not None and there is not None:
+                pairs += [_ask(here, there, k, reach * dt**0.5), _ask(there, here, k, reach * dt**0.5)[:, ::-1]]
+    return _graph(detections, np.concatenate(pairs))
+
+
+def overlapping(detections: Detections, labels: Film, *, max_gap: int = 0, progress: Progress[int] = silent) -> CandidateGraph:
+    """Link every two detections of nearby frames that share a pixel.
+
+    The pixels common to each pair are counted exactly, by one joint histogram a pair of frames.
+
+    Args:
+        detections: The cells.
+        labels: The label film that the detections were measured on, (T, [Z,] Y, X).
+        max_gap: Most frames that an edge may leave out.
+        progress: Wraps the loop over frames.
+
+    Returns:
+        The graph, edges sorted by source, then target, with the columns ``overlap`` (shared pixels, (m,)) and ``iou``
+        (shared pixels over pixels of either, (m,)), and ``distance``.
+
+    Raises:
+        ValueError: A label of the film that is no detection of its frame, or the other way round.
+    """
+    before: list[tuple[IntArray, IntArray]] = []  # pixels and their detections' rows, of the last max_gap + 1 frames
+    size = np.zeros(len(detections), np.int64)
+    pairs, shared = [np.zeros((0, 2), np.int64)], [np.zeros(0, np.int64)]
+    for t in progress(range(len(labels)), "overlaps"):
+        pixels, rows = _rows_of_pixels(detections, label_image(labels[t], t), t)
+        size += np.bincount(rows, minlength=len(size))
+        for old_pixels, old_rows in before:
+            _, here, there = np.intersect1d(old_pixels, pixels, assume_unique=True, return_indices=True)
+            key, count = np.unique(old_rows[here] * len(size) + rows[there], return_counts=True)
+            pairs.append(np.stack(np.divmod(key, max(len(size), 1)), axis=1))
+            shared.append(count)
+        before = [*before, (pixels, rows)][-(max_gap + 1) :]
+    edges, overlap = np.concatenate(pairs), np.concatenate(shared)
+    order = np.lexsort((edges[:, 1], edges[:, 0]))
+    edges, overlap = edges[order], overlap[order]
+    either = size[edges[:, 0]] + size[edges[:, 1]] - overlap
+    return _graph(detections, edges).with_columns(overlap=overlap, iou=overlap / np.maximum(either, 1))
+
+
+def union(graphs: Sequence[CandidateGraph]) -> CandidateGraph:
+    """All edges of several graphs over the same detections; a fact that a graph does not know of an edge is 0.
+
+    Distances are known for every edge. Edges are sorted by source, then target.
+    """
+    detections = graphs[0].detections
+    n = max(len(detections), 1)
+    keys = [graph.source * n + graph.target for graph in graphs]
+    key = np.unique(np.concatenate(keys))
+    result = _graph(detections, np.stack(np.divmod(key, n), axis=1))
+    columns: dict[str, Array] = {}
+    for graph, own in zip(graphs, keys, strict=True):
+        at = np.searchsorted(key, own)
+        for name, column in graph.columns.items():
+            columns.setdefault(name, np.zeros(len(key), column.dtype))[at] = column
+    return result.with_columns(**{**columns, "distance": result.columns["distance"]})
+
+
+def usual_radius(detections: Detections) -> float:
+    """How far a cell may plausibly move between frames, from the film's own displacements; physical units.
+
+    Cells that are each other's nearest neighbour in consecutive frames are nearly all true links. A link may be five times
+    their median displacement or twice their 95 % quantile, and never less than one typical distance between neighbours,
+    since daughters land farther from their mother than a cell moves.
+    """
+    steps, spacing = displacements(detections)
+    if not len(steps):
+        return float(spacing) if np.isfinite(spacing) else 1.0
+    usual = max(5 * float(np.median(steps)), 2 * float(np.quantile(steps, 0.95)))
+    return max(usual, float(spacing) if np.isfinite(spacing) else 0.0) or 1.0
+
+
+def displacements(detections: Detections) -> tuple[FloatArray, float]:
+    """Steps between mutual nearest neighbours of consecutive frames, and the typical spacing of cells in one frame.
+
+    Returns:
+        steps: Lengths of the steps, physical units; float (s,).
+        spacing: Median distance of a cell to its nearest neighbour in the same frame; NaN when no frame has two cells.
+    """
+    steps, spacings = [np.zeros(0)], [np.zeros(0)]
+    trees = _trees(detections)
+    for here, there in zip(trees, [*trees[1:], None], strict=False):
+        if here is not None and here[1].n > 1:
+            spacings.append(_query(here[1], here[1].data, [2])[0][:, 0])
+        if here is not None and there is not None:
+            length, forth = (column[:, 0] for column in _query(there[1], here[1].data, [1]))
+            back = _query(here[1], there[1].data, [1])[1][:, 0]
+            steps.append(length[back[forth] == np.arange(len(forth))])
+    near = np.concatenate(spacings)
+    return np.concatenate(steps), float(np.median(near)) if len(near) else float("nan")
+
+
+def _trees(detections: Detections) -> list[tuple[int, cKDTree] | None]:
+    """First row and KD-tree of every frame, None for an empty frame."""
+    return [(rows.start, cKDTree(detections.position[rows])) if rows.stop > rows.start else None for rows in detections.frames()]
+
+
+def _ask(here: tuple[int, cKDTree], there: tuple[int, cKDTree], k: int, reach: float) -> IntArray:
+    """Pairs (row here, row there) of each point here with its k nearest there; int (p, 2)."""
+    k = min(k, there[1].n)
+    distance, near = _query(there[1], here[1].data, list(range(1, k + 1)), reach * (1 + 1e-12))
+    row, rank = np.nonzero(np.isfinite(distance))
+    return np.stack([here[0] + row, there[0] + near[row, rank]], axis=1)
+
+
+def _query(tree: cKDTree, points: FloatArray, ranks: list[int], reach: float = np.inf) -> tuple[FloatArray, IntArray]:
+    """Distance to the points of these ranks of nearness (from 1) and their numbers; (n, len(ranks)) each, infinite if none is in reach."""
+    distance, near = tree.query(points, k=ranks, distance_upper_bound=reach)
+    return np.asarray(distance, float), np.asarray(near, np.int64)
+
+
+def _graph(detections: Detections, pairs: IntArray) -> CandidateGraph:
+    """The graph of distinct pairs, sorted, with their distance."""
+    n = max(len(detections), 1)
+    source, target = np.divmod(np.unique(pairs[:, 0] * n + pairs[:, 1]), n)
+    step = detections.position[target] - detections.position[source]
+    return CandidateGraph(detections, source, target, {"distance": np.sqrt((step**2).sum(1))})
+
+
+def _rows_of_pixels(detections: Detections, image: Array, t: int) -> tuple[IntArray, IntArray]:
+    """Flat indices of the labelled pixels of one frame, and the detection each belongs to."""
+    values, pixels, owner = compact(image)
+    rows = detections.at(t)
+    label = detections.label[rows]
+    order = np.argsort(label, kind="stable")
+    if not np.array_equal(label[order], values):
+        odd = np.setxor1d(label, values)
+        raise ValueError(f"labels and detections differ in frame {t}: label {odd[0]} is in only one of them")
+    return pixels, rows.start + order[owner]

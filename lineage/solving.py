@@ -1,0 +1,70 @@
+"""Solving: a candidate graph and its costs to the cheapest forest, certified."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+from .certificate import Certificate
+from .forest import Forest
+from .graph import CandidateGraph
+from .program import LINEAGE_RULES, Costs, Pins, Program, Rule, state
+from .solvers import Limits, Solution, Solver, solver_named
+
+
+def solve(  # noqa: PLR0913 - the programme, and how to solve it
+    graph: CandidateGraph,
+    costs: Costs,
+    solver: str | Solver = "auto",
+    gap: float = 1e-4,
+    pins: Pins | None = None,
+    start: Forest | None = None,
+    *,
+    time_limit: float = math.inf,
+    threads: int = 0,
+    seed: int = 0,
+    rules: Sequence[Rule] = LINEAGE_RULES,
+) -> Forest:
+    """Find the cheapest forest in a candidate graph.
+
+    Args:
+        graph: The candidate links.
+        costs: Nats; ``select``, ``appear``, ``disappear``, ``divide`` (n,), ``link`` (m,), ``divide_pair`` (link a (p,), link b (p,),
+            cost (p,)). What is missing costs 0; plus infinity forbids, minus infinity forces.
+        solver: ``auto``, ``highs``, ``pulp``, ``pulp:NAME``, ``greedy``, or a function Program, Limits -> Solution.
+        gap: Relative gap between objective and lower bound that is good enough; 0 for proven optimal.
+        pins: Variables to fix, {block: {row: 0 or 1}}, blocks as in ``costs``.
+        start: A forest known before; it is returned when the solver finds no better one in its time.
+        time_limit: Seconds.
+        threads: Processor threads the solver may use, where it can be told; 0 leaves it to the solver.
+        rules: Families of rows that a forest must obey.
+
+    Returns:
+        The forest with its certificate: objective, bound, gap, solver, status, seconds.
+
+    Raises:
+        ValueError: Costs of the wrong shape or NaN, an unknown solver, or pins that cannot hold together (named).
+    """
+    limits = Limits(gap, time_limit, threads, seed)
+    run = solver_named(solver) if isinstance(solver, str) else solver
+    program = state(graph, costs, pins=pins, rules=rules)
+    return as_forest(program, _better(program, run(program, limits), start))
+
+
+def as_forest(program: Program, solution: Solution) -> Forest:
+    """The forest that a solution describes."""
+    parent, selected, cost = program.decode(solution.x)
+    return Forest(program.graph.detections, parent, selected, cost, solution.certificate)
+
+
+def _better(program: Program, found: Solution, start: Forest | None) -> Solution:
+    """The solution found, or the one known before if that is feasible and cheaper."""
+    if start is None:
+        return found
+    x = program.encode(start)
+    if not program.feasible(x) or program.cost @ x >= found.certificate.objective:
+        return found
+    old = found.certificate
+    new = Certificate.of(float(program.cost @ x), old.bound, solver=old.solver, status=old.status, seconds=old.seconds)
+    return replace(found, x=x, certificate=new)
