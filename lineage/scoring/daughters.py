@@ -1,0 +1,56 @@
+"""Daughters: whether two cells lie as sisters do, one on each side of where their mother was."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from lineage.arrays import FloatArray, IntArray
+from lineage.graph import CandidateGraph
+
+
+@dataclass(frozen=True)
+class Daughters:
+    """Cost of a pair of daughters in place of two plain displacements.
+
+    Sisters part: the middle between them stays near the mother (Gaussian of width ``offset``) and they lie about one
+    ``separation`` apart in any direction. Two other cells lie anywhere. The log-likelihood ratio of these replaces the
+    distance costs of the two links, which speak of cells that do not divide.
+
+    Attributes:
+        separation: Mean distance between sisters in the first frame after division, physical units.
+        spread: Its standard deviation.
+        offset: Standard deviation, along each axis, of the middle about the mother.
+        density: Cells per physical unit of area (volume in 3D).
+    """
+
+    separation: float
+    spread: float
+    offset: float
+    density: float
+
+    def __call__(self, graph: CandidateGraph, pairs: IntArray, distance: FloatArray) -> FloatArray:
+        """Cost of each pair of links, nats, to be added to the costs of its two links.
+
+        Args:
+            graph: The candidate links.
+            pairs: Two links of one mother each; int (p, 2).
+            distance: The distance cost inside the cost of every link, nats; float (m,).
+        """
+        apart, middle = geometry(graph, pairs)
+        d = graph.detections.n_axes
+        log_middle = -((middle / self.offset) ** 2) / 2 - d / 2 * np.log(2 * np.pi * self.offset**2)
+        log_apart = -(((apart - self.separation) / self.spread) ** 2) / 2 - np.log(self.spread * np.sqrt(2 * np.pi))
+        around = np.log(2 * np.pi * apart) if d == 2 else np.log(4 * np.pi * apart**2)
+        ratio = log_middle + log_apart - around + np.log(2) - 2 * np.log(self.density)  # log 2: sisters have no order
+        return -ratio - distance[pairs].sum(axis=1)
+
+
+def geometry(graph: CandidateGraph, pairs: IntArray) -> tuple[FloatArray, FloatArray]:
+    """Distance between the sisters of each pair, and of their middle from the mother; float (p,) each, physical units."""
+    place = graph.detections.position
+    a, b = place[graph.target[pairs[:, 0]]], place[graph.target[pairs[:, 1]]]
+    mother = place[graph.source[pairs[:, 0]]]
+    apart = np.sqrt(((a - b) ** 2).sum(1))
+    return np.maximum(apart, 1e-9), np.sqrt((((a + b) / 2 - mother) ** 2).sum(1))

@@ -1,0 +1,175 @@
+"""FilmModel: everything the costs of one film are made of, guessed from the film and estimated again from its lineages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from lineage.arrays import BoolArray, FloatArray, IntArray
+from lineage.candidates import displacements
+from lineage.detections import Detections
+from lineage.forest import Forest
+from lineage.graph import CandidateGraph
+from lineage.program import all_pairs
+
+from .daughters import Daughters, geometry
+from .distance import Distance, fit_step
+from .events import Event, appearance, border_distance, disappearance
+from .overlap import Overlap
+
+
+@dataclass(frozen=True)
+class FilmModel:
+    """How the cells of one film move, divide, come and go; all that the costs are made of.
+
+    Attributes:
+        distance: Displacements of cells.
+        overlap: What overlap adds, if the graph has it and a first solution was there to count on.
+        daughters: Where daughters lie.
+        appear, disappear: Rates of lineages that begin and end inside the film.
+        divide: Rate of divisions, per detection.
+        miss: Rate at which a cell that is there is not detected.
+    """
+
+    distance: Distance
+    overlap: Overlap | None
+    daughters: Daughters
+    appear: Event
+    disappear: Event
+    divide: float
+    miss: float
+
+    def costs(self, graph: CandidateGraph) -> dict[str, Any]:
+        """Costs of a candidate graph by block, nats, ready for ``solve``: link, appear, disappear, divide, divide_pair."""
+        cells = graph.detections
+        distance = self.distance(graph)
+        link = distance - (graph.dt - 1) * np.log(self.miss)
+        link = link + self.overlap(graph) if self.overlap else link
+        costs = {
+            "link": link,
+            "appear": appearance(cells, self.appear),
+            "disappear": disappearance(cells, self.disappear),
+            "divide": np.full(len(cells), -np.log(self.divide)),
+        }
+        return costs | {"divide_pair": self._pairs(graph, costs, distance)}
+
+    def _pairs(self, graph: CandidateGraph, costs: Mapping[str, FloatArray], distance: FloatArray) -> tuple[IntArray, IntArray, FloatArray]:
+        """Every pair of links with its cost; those that cannot be in a cheapest forest are forbidden (infinite).
+
+        A pair cannot when it is cheaper to let one of the daughters appear instead.
+        """
+        pairs = all_pairs(graph, np.unique(graph.source))
+        cost = np.zeros(len(pairs))
+        next_frame = (graph.dt == 1)[pairs].all(axis=1)
+        cost[next_frame] = self.daughters(graph, pairs[next_frame], distance)
+        gain = costs["appear"][graph.target] - costs["link"]
+        worse = cost + costs["divide"][graph.source[pairs[:, 0]]] >= gain[pairs].min(axis=1)
+        cost[worse] = np.inf
+        return pairs[:, 0], pairs[:, 1], cost
+
+    def record(self) -> dict[str, Any]:
+        """The numbers, JSON-able, for the record of a run."""
+        return {
+            "step": self.distance.step,
+            "step_tail": self.distance.tail,
+            "density": self.distance.density,
+            "divide_rate": self.divide,
+            "miss_rate": self.miss,
+            "appear": vars(self.appear),
+            "disappear": vars(self.disappear),
+            "sisters": {name: value for name, value in vars(self.daughters).items() if name != "density"},
+            "overlap": vars(self.overlap) if self.overlap else None,
+        }
+
+
+def first_guess(detections: Detections) -> FilmModel:
+    """A model of a film before any link is known, from mutual nearest neighbours and the sizes of the cells.
+
+    Rates start at round values: two in a hundred detections come or go at the border and half as many inside, one in a hundred
+    divides, one in a hundred is missed. Sisters start one cell diameter apart (or, for points, most of the spacing).
+    """
+    steps, spacing = displacements(detections)
+    n_axes = detections.n_axes
+    size = _diameter(detections, spacing)
+    step, tail = fit_step(steps, n_axes, least=1e-3 * size)
+    density = _density(detections, spacing, size)
+    reach = max(size / 4, float(np.quantile(steps, 0.95)) / 2 if len(steps) else 0.0)
+    rate = Event(inside=0.01, border=0.02, reach=reach)
+    sisters = Daughters(separation=size, spread=0.4 * size, offset=0.3 * size, density=density)
+    return FilmModel(Distance(step, tail, density), None, sisters, rate, rate, divide=0.01, miss=0.01)
+
+
+def estimate(model: FilmModel, graph: CandidateGraph, forest: Forest) -> FilmModel:
+    """The model again, from a solution found with it.
+
+    Every rate and mean is drawn a little towards the model before (a few pseudo-counts), so that a film with few divisions or
+    none keeps a sensible one.
+    """
+    cells, child = forest.detections, forest.child_rows
+    mother = forest.parent[child]
+    next_frame = forest.gap[child] == 0
+    alone = next_frame & (forest.n_children[mother] == 1)
+    length = np.sqrt(((cells.position[child] - cells.position[mother]) ** 2).sum(1))
+    step, tail = fit_step(length[alone], cells.n_axes, least=model.distance.step * 1e-2)
+    distance = replace(model.distance, step=step, tail=tail) if alone.sum() >= 20 else model.distance
+    selected = max(int(forest.selected.sum()), 1)
+    missed = int(forest.gap[child].sum())
+    true = forest.parent[graph.target] == graph.source
+    return replace(
+        model,
+        distance=distance,
+        overlap=Overlap.fit(graph, true) if "iou" in graph.columns else None,
+        daughters=_sisters(model.daughters, graph, true),
+        appear=_event(model.appear, cells, forest.selected & (cells.frame > 0), forest.parent < 0),
+        disappear=_event(model.disappear, cells, forest.selected & (cells.frame < cells.n_frames - 1), forest.n_children == 0),
+        divide=(len(forest.divisions) + 1) / (selected + 100),
+        miss=(missed + 1) / (selected + missed + 100),
+    )
+
+
+def _diameter(detections: Detections, spacing: float) -> float:
+    """Typical diameter of a cell, physical units; from areas where they are known, else from the spacing."""
+    if "area" in detections.columns and len(detections):
+        area = float(np.median(detections.columns["area"]))
+        return 2 * (area / np.pi) ** 0.5 if detections.n_axes == 2 else 2 * (3 * area / (4 * np.pi)) ** (1 / 3)
+    return 0.7 * spacing if np.isfinite(spacing) and spacing > 0 else 1.0
+
+
+def _density(detections: Detections, spacing: float, size: float) -> float:
+    """Cells per unit of area (volume), from the typical spacing: a Poisson pattern's median nearest neighbour lies there."""
+    near = spacing if np.isfinite(spacing) and spacing > 0 else 10 * size
+    ball = np.pi * near**2 if detections.n_axes == 2 else 4 / 3 * np.pi * near**3
+    return float(np.log(2) / ball)
+
+
+def _event(before: Event, cells: Detections, could: BoolArray, did: BoolArray) -> Event:
+    """Rates of an event, by counting; the excess at the border is weighted by closeness to it."""
+    near = np.exp(-border_distance(cells) / before.reach)
+    far = could & (near < 0.05)
+    inside = (float((did & far).sum()) + 0.5) / (float(far.sum()) + 100)
+    events, exposure = float(did[could].sum()), float(near[could].sum())
+    expected = inside * float((1 - near[could]).sum())
+    border = (max(events - expected, 0.0) + 5 * before.border) / (exposure + 5)
+    return replace(before, inside=inside, border=min(max(border, inside), 0.9))
+
+
+def _sisters(before: Daughters, graph: CandidateGraph, true: BoolArray) -> Daughters:
+    """Separation and offset of sisters from the divisions of a solution, with five divisions' worth of the model before."""
+    links = np.flatnonzero(true & (graph.dt == 1))
+    pairs = _chosen_pairs(graph, links)
+    apart, middle = geometry(graph, pairs)
+    prior, n = 5.0, len(pairs)
+    separation = (apart.sum() + prior * before.separation) / (n + prior)
+    variance = (((apart - separation) ** 2).sum() + prior * before.spread**2) / (n + prior)
+    offset = ((middle**2).sum() / graph.detections.n_axes + prior * before.offset**2) / (n + prior)
+    return replace(before, separation=float(separation), spread=float(np.sqrt(variance)), offset=float(np.sqrt(offset)))
+
+
+def _chosen_pairs(graph: CandidateGraph, links: IntArray) -> IntArray:
+    """The pairs of chosen links that share a mother; int (p, 2)."""
+    order = links[np.argsort(graph.source[links], kind="stable")]
+    same = graph.source[order[1:]] == graph.source[order[:-1]]
+    return np.stack([order[:-1][same], order[1:][same]], axis=1)

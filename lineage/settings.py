@@ -1,0 +1,108 @@
+"""Settings: what a user may decide, frozen; TOML in and out."""
+
+from __future__ import annotations
+
+import math
+import tomllib
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any, Self
+
+SCORES = ("distance", "overlap")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that can be set for linking a film; the defaults are meant to be left alone.
+
+    Attributes:
+        neighbours: How many nearest detections of the next frame each detection may be linked to (and of the frame before).
+        radius: Farthest displacement between consecutive frames, physical units; from the film when not given.
+        max_gap: Most frames in a row that a cell may be missed and still be linked.
+        scores: Evidence used: ``distance``, and ``overlap`` where labels are given.
+        divisions: Whether cells may divide.
+        appear, disappear, divide, detection: Costs in nats in place of the film's own; without ``detection``
+            every detection is believed, with it those that cost more than they save are dropped.
+        miss: Probability that a cell is missed in a frame, in place of the film's own.
+        rounds: How often the costs are estimated from a solution and the film is solved again.
+        solver: ``auto``, ``highs``, ``pulp``, ``pulp:NAME`` or ``greedy``.
+        gap: Relative gap between objective and bound that is good enough.
+        time_limit: Seconds a solver may take, each time.
+        threads: Threads a solver may use; 0 leaves it to the solver.
+        seed: Of everything that draws lots.
+        segment: How ``track`` segments: the name of shipped weights, a weights file, ``classical``, or ``auto``: ``nuclei-2d``
+            for 2D films and ``classical`` for 3D.
+    """
+
+    neighbours: int = 8
+    radius: float | None = None
+    max_gap: int = 2
+    scores: tuple[str, ...] = SCORES
+    divisions: bool = True
+    appear: float | None = None
+    disappear: float | None = None
+    divide: float | None = None
+    detection: float | None = None
+    miss: float | None = None
+    rounds: int = 2
+    solver: str = "auto"
+    gap: float = 1e-4
+    time_limit: float = math.inf
+    threads: int = 0
+    seed: int = 0
+    segment: str = "auto"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "scores", tuple(self.scores))
+        if unknown := sorted(set(self.scores) - set(SCORES)):
+            raise ValueError(f"no such score: {', '.join(unknown)}; there are {', '.join(SCORES)}")
+        if not self.scores:
+            raise ValueError(f"at least one score is needed: {', '.join(SCORES)}")
+        for name, least in (("neighbours", 1), ("max_gap", 0), ("rounds", 0), ("threads", 0), ("gap", 0)):
+            if not getattr(self, name) >= least:
+                raise ValueError(f"{name} must be at least {least}, not {getattr(self, name)}")
+        for name in ("radius", "time_limit"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise ValueError(f"{name} must be positive, not {value}")
+        if self.miss is not None and not 0 < self.miss < 1:
+            raise ValueError(f"miss is a probability between 0 and 1, not {self.miss}")
+
+    @classmethod
+    def from_toml(cls, path: str | Path) -> Self:
+        """Settings from a TOML file; what it leaves out stays at the default.
+
+        Raises:
+            ValueError: The file is no TOML, or names a setting that is not there or is of the wrong kind.
+        """
+        try:
+            table = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise ValueError(f"{path} is not TOML: {error}") from None
+        return cls().replaced(table, where=f"{path}: ")
+
+    def replaced(self, changes: dict[str, Any], *, where: str = "") -> Self:
+        """These settings with some changed, checked by name and kind."""
+        kinds = {field.name: type(field.default) for field in fields(self)}
+        for name, value in changes.items():
+            if name not in kinds:
+                raise ValueError(f"{where}no such setting: {name}; there are {', '.join(kinds)}")
+            kind = kinds[name] if kinds[name] is not type(None) else float
+            fits = isinstance(value, (list, tuple)) if kind is tuple else isinstance(value, (int, float) if kind is float else kind)
+            if not fits or (isinstance(value, bool) and kind is not bool):
+                raise ValueError(f"{where}{name} must be {'a list' if kind is tuple else kind.__name__}, not {value!r}")
+        return replace(self, **changes)
+
+    def to_toml(self) -> str:
+        """The settings as TOML; what is not given is left out."""
+        return "".join(f"{name} = {_toml(value)}\n" for name, value in asdict(self).items() if value is not None)
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    if isinstance(value, tuple):
+        return "[" + ", ".join(map(_toml, value)) + "]"
+    return repr(value)
