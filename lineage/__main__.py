@@ -1,0 +1,5 @@
+"""``python -m lineage``: the command ``lineage``."""
+
+from .cli import main
+
+main()
