@@ -60,7 +60,7 @@ def candidate_graph(detections: Detections, labels: Film | None, settings: Setti
 
 def link_graph(graph: CandidateGraph, settings: Settings) -> Forest:
     """Solve a candidate graph with costs estimated from it; see ``link``."""
-    model = first_guess(graph.detections)
+    model = _as_set(first_guess(graph.detections), settings)
     forest = _solved(graph, model, settings)
     for _ in range(settings.rounds):
         model = _as_set(estimate(model, graph, forest), settings)
@@ -71,15 +71,13 @@ def link_graph(graph: CandidateGraph, settings: Settings) -> Forest:
 
 def _as_set(model: FilmModel, settings: Settings) -> FilmModel:
     model = replace(model, miss=settings.miss) if settings.miss is not None else model
-    return replace(model, overlap=None) if "overlap" not in settings.scores else model
+    model = replace(model, overlap=None) if "overlap" not in settings.scores else model
+    return replace(model, size=None) if "size" not in settings.scores else model
 
 
 def _solved(graph: CandidateGraph, model: FilmModel, settings: Settings) -> Forest:
-    costs = model.costs(graph)
+    costs = model.costs(graph, appear=settings.appear, disappear=settings.disappear, divide=settings.divide)
     n = len(graph.detections)
-    for name, value in (("appear", settings.appear), ("disappear", settings.disappear), ("divide", settings.divide)):
-        if value is not None:
-            costs[name] = np.where(costs[name] != 0, float(value), 0.0)
     if not settings.divisions:
         costs["divide"], costs["divide_pair"] = np.full(n, np.inf), None
     believed = settings.detection is None and not graph.detections.conflicts

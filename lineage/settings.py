@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import math
 import tomllib
 from dataclasses import asdict, dataclass, fields, replace
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, Self
 
-SCORES = ("distance", "overlap")
+SCORES = ("distance", "overlap", "size")
 
 
 @dataclass(frozen=True)
@@ -19,7 +21,7 @@ class Settings:
         neighbours: How many nearest detections of the next frame each detection may be linked to (and of the frame before).
         radius: Farthest displacement between consecutive frames, physical units; from the film when not given.
         max_gap: Most frames in a row that a cell may be missed and still be linked.
-        scores: Evidence used: ``distance``, and ``overlap`` where labels are given.
+        scores: Evidence used: ``distance`` always, ``overlap`` where labels are given, ``size`` where areas are known.
         divisions: Whether cells may divide.
         appear, disappear, divide, detection: Costs in nats in place of the film's own; without ``detection``
             every detection is believed, with it those that cost more than they save are dropped.
@@ -56,8 +58,8 @@ class Settings:
         object.__setattr__(self, "scores", tuple(self.scores))
         if unknown := sorted(set(self.scores) - set(SCORES)):
             raise ValueError(f"no such score: {', '.join(unknown)}; there are {', '.join(SCORES)}")
-        if not self.scores:
-            raise ValueError(f"at least one score is needed: {', '.join(SCORES)}")
+        if "distance" not in self.scores:
+            raise ValueError(f"scores must include distance, but are {', '.join(self.scores) or 'none'}")
         for name, least in (("neighbours", 1), ("max_gap", 0), ("rounds", 0), ("threads", 0), ("gap", 0)):
             if not getattr(self, name) >= least:
                 raise ValueError(f"{name} must be at least {least}, not {getattr(self, name)}")
@@ -102,7 +104,7 @@ def _toml(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str):
-        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")  # TOML's strings are JSON's, but for this
     if isinstance(value, tuple):
         return "[" + ", ".join(map(_toml, value)) + "]"
-    return repr(value)
+    return repr(int(value) if isinstance(value, Integral) else float(value) if isinstance(value, Real) else value)  # NumPy's too

@@ -4,5 +4,6 @@ from .daughters import Daughters
 from .distance import Distance
 from .events import Event, appearance, border_distance, disappearance
 from .overlap import Overlap
+from .size import Size
 
-__all__ = ["Daughters", "Distance", "Event", "Overlap", "appearance", "border_distance", "disappearance"]
+__all__ = ["Daughters", "Distance", "Event", "Overlap", "Size", "appearance", "border_distance", "disappearance"]

@@ -40,8 +40,10 @@ class Daughters:
         """
         apart, middle = geometry(graph, pairs)
         d = graph.detections.n_axes
-        log_middle = -((middle / self.offset) ** 2) / 2 - d / 2 * np.log(2 * np.pi * self.offset**2)
-        log_apart = -(((apart - self.separation) / self.spread) ** 2) / 2 - np.log(self.spread * np.sqrt(2 * np.pi))
+        late = np.sqrt(graph.dt[pairs].max(axis=1))  # a daughter that was missed at first has had time to move
+        offset, spread = self.offset * late, self.spread * late
+        log_middle = -((middle / offset) ** 2) / 2 - d / 2 * np.log(2 * np.pi * offset**2)
+        log_apart = -(((apart - self.separation) / spread) ** 2) / 2 - np.log(spread * np.sqrt(2 * np.pi))
         around = np.log(2 * np.pi * apart) if d == 2 else np.log(4 * np.pi * apart**2)
         ratio = log_middle + log_apart - around + np.log(2) - 2 * np.log(self.density)  # log 2: sisters have no order
         return -ratio - distance[pairs].sum(axis=1)

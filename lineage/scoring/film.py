@@ -19,6 +19,7 @@ from .daughters import Daughters, geometry
 from .distance import Distance, fit_step
 from .events import Event, appearance, border_distance, disappearance
 from .overlap import Overlap
+from .size import Size
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class FilmModel:
     Attributes:
         distance: Displacements of cells.
         overlap: What overlap adds, if the graph has it and a first solution was there to count on.
+        size: What sizes add, if they are known.
         daughters: Where daughters lie.
         appear, disappear: Rates of lineages that begin and end inside the film.
         divide: Rate of divisions, per detection.
@@ -36,16 +38,27 @@ class FilmModel:
 
     distance: Distance
     overlap: Overlap | None
+    size: Size | None
     daughters: Daughters
     appear: Event
     disappear: Event
     divide: float
     miss: float
 
-    def costs(self, graph: CandidateGraph) -> dict[str, Any]:
-        """Costs of a candidate graph by block, nats, ready for ``solve``: link, appear, disappear, divide, divide_pair."""
+    def costs(
+        self, graph: CandidateGraph, *, appear: float | None = None, disappear: float | None = None, divide: float | None = None
+    ) -> dict[str, Any]:
+        """Costs of a candidate graph by block, nats, ready for ``solve``: link, appear, disappear, divide, divide_pair.
+
+        Args:
+            graph: Candidate links with the column ``distance`` and, for the overlap, ``iou``; n detections, m links.
+            appear: Cost of the event, nats, in place of the model's own; what is free stays free.
+            disappear: Likewise.
+            divide: Likewise.
+        """
         cells = graph.detections
         distance = self.distance(graph)
+        distance = distance + self.size(graph) if self.size else distance
         link = distance - (graph.dt - 1) * np.log(self.miss)
         link = link + self.overlap(graph) if self.overlap else link
         costs = {
@@ -54,6 +67,8 @@ class FilmModel:
             "disappear": disappearance(cells, self.disappear),
             "divide": np.full(len(cells), -np.log(self.divide)),
         }
+        given = {"appear": appear, "disappear": disappear, "divide": divide}  # before the pairs, which are weighed against them
+        costs |= {name: np.where(costs[name] != 0, value, 0.0) for name, value in given.items() if value is not None}
         return costs | {"divide_pair": self._pairs(graph, costs, distance)}
 
     def _pairs(self, graph: CandidateGraph, costs: Mapping[str, FloatArray], distance: FloatArray) -> tuple[IntArray, IntArray, FloatArray]:
@@ -62,9 +77,10 @@ class FilmModel:
         A pair cannot when it is cheaper to let one of the daughters appear instead.
         """
         pairs = all_pairs(graph, np.unique(graph.source))
-        cost = np.zeros(len(pairs))
-        next_frame = (graph.dt == 1)[pairs].all(axis=1)
-        cost[next_frame] = self.daughters(graph, pairs[next_frame], distance)
+        cost = self.daughters(graph, pairs, distance)
+        if self.size:
+            cost += self.size.sisters(graph, pairs)
+        cost[(graph.dt != 1)[pairs].any(axis=1)] = 0.0  # a sister that was missed at first: no geometry of sisters to speak of
         gain = costs["appear"][graph.target] - costs["link"]
         worse = cost + costs["divide"][graph.source[pairs[:, 0]]] >= gain[pairs].min(axis=1)
         cost[worse] = np.inf
@@ -81,6 +97,7 @@ class FilmModel:
             "appear": vars(self.appear),
             "disappear": vars(self.disappear),
             "sisters": {name: value for name, value in vars(self.daughters).items() if name != "density"},
+            "size": vars(self.size) if self.size else None,
             "overlap": vars(self.overlap) if self.overlap else None,
         }
 
@@ -99,7 +116,8 @@ def first_guess(detections: Detections) -> FilmModel:
     reach = max(size / 4, float(np.quantile(steps, 0.95)) / 2 if len(steps) else 0.0)
     rate = Event(inside=0.01, border=0.02, reach=reach)
     sisters = Daughters(separation=size, spread=0.4 * size, offset=0.3 * size, density=density)
-    return FilmModel(Distance(step, tail, density), None, sisters, rate, rate, divide=0.01, miss=0.01)
+    size_model = Size.guess(detections) if "area" in detections.columns else None
+    return FilmModel(Distance(step, tail, density), None, size_model, sisters, rate, rate, divide=0.01, miss=0.01)
 
 
 def estimate(model: FilmModel, graph: CandidateGraph, forest: Forest) -> FilmModel:
@@ -118,8 +136,12 @@ def estimate(model: FilmModel, graph: CandidateGraph, forest: Forest) -> FilmMod
     selected = max(int(forest.selected.sum()), 1)
     missed = int(forest.gap[child].sum())
     true = forest.parent[graph.target] == graph.source
+    links = np.flatnonzero(true & (graph.dt == 1))
+    pairs = _chosen_pairs(graph, links)
+    single = true & (graph.dt == 1) & (forest.n_children[graph.source] == 1)
     return replace(
         model,
+        size=model.size.fit(graph, single, pairs) if model.size else None,
         distance=distance,
         overlap=Overlap.fit(graph, true) if "iou" in graph.columns else None,
         daughters=_sisters(model.daughters, graph, true),

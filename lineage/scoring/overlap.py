@@ -63,5 +63,5 @@ def _shares_of(near: IntArray, share: IntArray, size: tuple[int, int]) -> FloatA
     """Frequency of each class of overlap in each class of distance, smoothed towards all distances together."""
     count = np.bincount(near * size[1] + share, minlength=size[0] * size[1]).reshape(size).astype(float)
     overall = count.sum(0) + 1.0
-    prior = overall / overall.sum()
-    return (count + 4 * prior) / (count.sum(1, keepdims=True) + 4)
+    prior = 4 * overall / overall.sum() + 0.5  # a class never seen is rare, not impossible
+    return (count + prior) / (count + prior).sum(1, keepdims=True)
