@@ -39,6 +39,7 @@ class _Score(StrEnum):
 
     distance = "distance"
     overlap = "overlap"
+    size = "size"
 
 
 assert tuple(_Score) == SCORES

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from .arrays import Array, Film, Progress, silent
+from .detections import checked_scale
 from .evaluation import evaluate
 from .films import OpenedFilm, open_film
 from .films.atomic import new_folder
@@ -20,6 +21,7 @@ from .linking import link
 from .provenance import provenance, write_json
 from .settings import Settings
 from .simulation import Simulation, simulate
+from .solvers import solver_named
 
 Segment = Callable[[Array], Array]
 
@@ -135,7 +137,8 @@ def run(  # noqa: PLR0913 - all but two by keyword only
         raise ValueError(f"the film has shape {opened.shape}, but its labels have {masks.shape}")
     if truth is not None:
         _check_truth(truth, given)
-    sizes = tuple(scale) if scale is not None else given.scale
+    solver_named(settings.solver)  # what cannot work is said before the work begins
+    sizes = checked_scale(scale if scale is not None else given.scale, len(given.shape) - 1)
     Path(out).absolute().parent.mkdir(parents=True, exist_ok=True)
     with new_folder(out, OUTPUTS.__contains__) as folder:
         label_film = masks if masks is not None else _segment_to_disk(given, settings, sizes, folder, progress)

@@ -1,0 +1,48 @@
+"""The examples run as they stand, and the README shows what runs."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_an_example_runs(path, tmp_path):
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 60
+    done = subprocess.run([sys.executable, "-W", "error", path], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout
+
+
+def test_the_readme_shows_the_first_example():
+    (shown,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    code = EXAMPLES[0].read_text(encoding="utf-8").split('"""', 2)[2].lstrip("\n")
+    assert shown == code
+
+
+def test_the_commands_of_the_readme_run(tmp_path):
+    blocks = re.findall(r"```bash\n(.*?)```", README, re.DOTALL)
+    commands = [line for block in blocks for line in block.splitlines() if line.startswith("lineage ")]
+    assert len(commands) >= 4
+    folder = str(Path(sys.executable).parent)
+    for command in commands:
+        words = shlex.split(command, comments=True)
+        done = subprocess.run(
+            [sys.executable, "-m", *words],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+            env={**os.environ, "PATH": folder + os.pathsep + os.environ["PATH"]},
+        )
+        assert (done.returncode, done.stderr) == (0, ""), command
