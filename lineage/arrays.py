@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +33,11 @@ def settle(value: object, **columns: object) -> None:
     """Set fields of a frozen value while it is being made (in ``__post_init__``)."""
     for name, column in columns.items():
         object.__setattr__(value, name, column)
+
+
+def length(film: Film) -> int:
+    """Number of frames of a film; a Zarr array has a shape, but no ``len``."""
+    return len(film) if hasattr(film, "__len__") else int(cast(Any, film).shape[0])
 
 
 def silent(items: Iterable[T], _what: str) -> Iterable[T]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.spatial import cKDTree
 
-from .arrays import Array, Film, FloatArray, IntArray, Progress, silent
+from .arrays import Array, Film, FloatArray, IntArray, Progress, length, silent
 from .detections import Detections
 from .graph import CandidateGraph
 from .measure import compact, label_image
@@ -64,12 +64,14 @@ def overlapping(detections: Detections, labels: Film, *, max_gap: int = 0, progr
         (shared pixels over pixels of either, (m,)), and ``distance``.
 
     Raises:
-        ValueError: A label of the film that is no detection of its frame, or the other way round.
+        ValueError: A label of the film that is no detection of its frame, or the other way round; a film that is too short.
     """
+    if len(detections) and length(labels) <= detections.frame[-1]:
+        raise ValueError(f"the label film has {length(labels)} frames, but there are detections in frame {detections.frame[-1]}")
     before: list[tuple[IntArray, IntArray]] = []  # pixels and their detections' rows, of the last max_gap + 1 frames
     size = np.zeros(len(detections), np.int64)
     pairs, shared = [np.zeros((0, 2), np.int64)], [np.zeros(0, np.int64)]
-    for t in progress(range(len(labels)), "overlaps"):
+    for t in progress(range(length(labels)), "overlaps"):
         pixels, rows = _rows_of_pixels(detections, label_image(labels[t], t), t)
         size += np.bincount(rows, minlength=len(size))
         for old_pixels, old_rows in before:
@@ -112,7 +114,7 @@ def usual_radius(detections: Detections) -> float:
     """
     steps, spacing = displacements(detections)
     if not len(steps):
-        return float(spacing) if np.isfinite(spacing) else 1.0
+        return float(spacing) if spacing > 0 else 1.0  # NaN where there is none, 0 where cells lie on each other
     usual = max(5 * float(np.median(steps)), 2 * float(np.quantile(steps, 0.95)))
     return max(usual, float(spacing) if np.isfinite(spacing) else 0.0) or 1.0
 
@@ -172,5 +174,8 @@ def _rows_of_pixels(detections: Detections, image: Array, t: int) -> tuple[IntAr
     order = np.argsort(label, kind="stable")
     if not np.array_equal(label[order], values):
         odd = np.setxor1d(label, values)
+        if not len(odd):
+            twice = label[order][:-1][np.diff(label[order]) == 0][0]
+            raise ValueError(f"labels and detections differ in frame {t}: two detections have the label {twice}")
         raise ValueError(f"labels and detections differ in frame {t}: label {odd[0]} is in only one of them")
     return pixels, rows.start + order[owner]

@@ -15,7 +15,7 @@ class Certificate:
         bound: No solution costs less than this, nats.
         gap: ``(objective - bound) / |objective|``, 0 when the solution is proven optimal.
         solver: Which solver found it.
-        status: ``optimal`` (the requested gap was reached), ``time limit``, or ``heuristic``.
+        status: ``optimal`` (the requested gap was reached), ``time limit``, ``heuristic``, or ``stopped`` (the solver gave up).
         seconds: Wall time of the solver.
     """
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .arrays import Array, Film, FloatArray, IntArray, Progress, settle, silent
+from .arrays import Array, Film, FloatArray, IntArray, Progress, length, settle, silent
 from .measure import AXES, label_image, measure
 
 if TYPE_CHECKING:
@@ -120,11 +120,11 @@ class Detections:
             ValueError: Labels that are negative or no whole numbers, frames of different shape, an image of
                 another shape or with NaN. The message names the frame.
         """
-        if image is not None and len(image) != len(labels):
-            raise ValueError(f"the image has {len(image)} frames, but the labels have {len(labels)}")
+        if image is not None and length(image) != length(labels):
+            raise ValueError(f"the image has {length(image)} frames, but the labels have {length(labels)}")
         tables: list[dict[str, Array]] = []
         shape: tuple[int, ...] | None = None
-        for t in progress(range(len(labels)), "measuring"):
+        for t in progress(range(length(labels)), "measuring"):
             frame = label_image(labels[t], t)
             if shape is not None and frame.shape != shape:
                 raise ValueError(f"label frame {t} has shape {frame.shape}, but frame 0 has {shape}")

@@ -7,6 +7,7 @@ import numpy as np
 from .arrays import Array, FloatArray, IntArray
 
 AXES = {2: ("y", "x"), 3: ("z", "y", "x")}
+_TOP = np.iinfo(np.int64).max
 
 
 def label_image(image: object, frame: int) -> Array:
@@ -25,6 +26,8 @@ def label_image(image: object, frame: int) -> Array:
         raise ValueError(f"label frame {frame} has shape {array.shape}, but a frame is (Y, X) or (Z, Y, X)")
     if array.dtype.kind == "i" and array.size and (low := int(array.min())) < 0:
         raise ValueError(f"label frame {frame} holds the label {low}, but labels are not negative: set what is no cell to 0")
+    if array.dtype == np.uint64 and array.size and (top := int(array.max())) > _TOP:
+        raise ValueError(f"label frame {frame} holds the label {top}, but labels are at most {_TOP}: number the cells anew")
     return array
 
 

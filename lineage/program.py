@@ -91,6 +91,7 @@ class Program:
         low, high: Their limits; float (r,).
         lower, upper: Limits of the variables, equal where pinned; float (v,).
         pairs: The two links of every daughter pair; int (p, 2).
+        mothers: Rows of the detections whose divisions must be one of these pairs, rising.
         pins: What the caller fixed, for messages.
     """
 
@@ -103,6 +104,7 @@ class Program:
     lower: FloatArray
     upper: FloatArray
     pairs: IntArray
+    mothers: IntArray
     pins: Pins = field(default_factory=dict)
 
     def __len__(self) -> int:
@@ -162,9 +164,9 @@ def state(graph: CandidateGraph, costs: Costs, *, pins: Pins | None = None, rule
         graph: The candidate links.
         costs: Nats. ``select``, ``appear``, ``disappear``, ``divide``: (n,) or one number; ``link``: (m,) or one number;
             ``divide_pair``: (link a (p,), link b (p,), cost (p,)), charged when both links are chosen. What is missing costs 0.
-            An infinite cost pins: plus infinity forbids, minus infinity forces (a pair can only be forbidden).
+            An infinite cost pins: plus infinity forbids, minus infinity forces.
         pins: Variables to fix, {block: {row: 0 or 1}}.
-        rules: Families of rows to obey.
+        rules: Families of rows to obey; add to the usual ones, since encodings, greedy and the elementary bound rely on them.
 
     Raises:
         ValueError: An unknown block, a column of the wrong length, a NaN, a pair whose links have different sources,
@@ -185,7 +187,7 @@ def state(graph: CandidateGraph, costs: Costs, *, pins: Pins | None = None, rule
     lower, upper = (cost == -np.inf).astype(float), (cost != np.inf).astype(float)
     _pin(lower, upper, blocks, pins or {})
     cost = np.where(np.isfinite(cost), cost, 0.0)
-    return Program(graph, blocks, cost, matrix, low, high, lower, upper, pairs, pins or {})
+    return Program(graph, blocks, cost, matrix, low, high, lower, upper, pairs, mothers, pins or {})
 
 
 def incidence(graph: CandidateGraph, end: IntArray) -> sparse.csr_array:

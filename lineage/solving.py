@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Sequence
-from dataclasses import replace
 
-from .certificate import Certificate
 from .forest import Forest
 from .graph import CandidateGraph
 from .program import LINEAGE_RULES, Costs, Pins, Program, Rule, state
@@ -38,6 +37,7 @@ def solve(  # noqa: PLR0913 - the programme, and how to solve it
         start: A forest known before; it is returned when the solver finds no better one in its time.
         time_limit: Seconds.
         threads: Processor threads the solver may use, where it can be told; 0 leaves it to the solver.
+        seed: For solvers that draw lots.
         rules: Families of rows that a forest must obey.
 
     Returns:
@@ -49,7 +49,7 @@ def solve(  # noqa: PLR0913 - the programme, and how to solve it
     limits = Limits(gap, time_limit, threads, seed)
     run = solver_named(solver) if isinstance(solver, str) else solver
     program = state(graph, costs, pins=pins, rules=rules)
-    return as_forest(program, _better(program, run(program, limits), start))
+    return as_forest(program, _better(program, run(program, limits), start, limits))
 
 
 def as_forest(program: Program, solution: Solution) -> Forest:
@@ -58,7 +58,7 @@ def as_forest(program: Program, solution: Solution) -> Forest:
     return Forest(program.graph.detections, parent, selected, cost, solution.certificate)
 
 
-def _better(program: Program, found: Solution, start: Forest | None) -> Solution:
+def _better(program: Program, found: Solution, start: Forest | None, limits: Limits) -> Solution:
     """The solution found, or the one known before if that is feasible and cheaper."""
     if start is None:
         return found
@@ -66,5 +66,4 @@ def _better(program: Program, found: Solution, start: Forest | None) -> Solution
     if not program.feasible(x) or program.cost @ x >= found.certificate.objective:
         return found
     old = found.certificate
-    new = Certificate.of(float(program.cost @ x), old.bound, solver=old.solver, status=old.status, seconds=old.seconds)
-    return replace(found, x=x, certificate=new)
+    return Solution.of(program, x, old.bound, solver=old.solver, started=time.perf_counter() - old.seconds, limits=limits)

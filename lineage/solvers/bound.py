@@ -21,10 +21,8 @@ def elementary_bound(program: Program) -> float:
     best_in, _ = _two_smallest(half, graph.target, n)
     p, q = _two_smallest(half, graph.source, n)
     pair = np.zeros(n)
-    if len(program.pairs):
-        mother = graph.source[program.pairs[:, 0]]
-        pair[mother] = np.inf
-        np.minimum.at(pair, mother, cost[program.blocks["pair"]])
+    pair[program.mothers] = np.inf
+    np.minimum.at(pair, graph.source[program.pairs[:, 0]], cost[program.blocks["pair"]])
     block = {name: cost[program.blocks[name]] for name in ("select", "appear", "disappear", "divide")}
     past = np.minimum(block["appear"], best_in)
     future = np.minimum(np.minimum(block["disappear"], p), p + q + block["divide"] + pair)

@@ -7,7 +7,7 @@ import time
 import numpy as np
 
 from lineage.arrays import BoolArray, FloatArray, IntArray
-from lineage.program import Program
+from lineage.program import NODE_BLOCKS, Program
 
 from .bound import elementary_bound
 from .limits import Limits
@@ -31,6 +31,18 @@ def greedy(program: Program, limits: Limits = Limits()) -> Solution:  # noqa: B0
     return Solution.of(program, x, elementary_bound(program), solver="greedy", started=started, limits=limits)
 
 
+def without_time(program: Program, limits: Limits) -> FloatArray:
+    """The greedy point, for a solver whose time is up before it has any; float (v,).
+
+    Raises:
+        ValueError: There are pins that it cannot honour.
+    """
+    try:
+        return greedy(program, limits).x
+    except ValueError:
+        raise ValueError(f"no solution that honours the pins was found in {limits.seconds:g} s: allow more time") from None
+
+
 def _take_links(program: Program) -> tuple[IntArray, IntArray]:
     """The first and second chosen link out of every detection; int (n,) each, -1 for none."""
     graph, n = program.graph, len(program.graph.detections)
@@ -42,6 +54,8 @@ def _take_links(program: Program) -> tuple[IntArray, IntArray]:
     order = np.lexsort((saving, ~forced))
     order = order[(allowed & ((saving < 0) | forced | (cost + divide[graph.source] < appear[graph.target])))[order]]
     pair = {(int(a), int(b)): c for (a, b), c in zip(program.pairs.tolist(), program.costs("pair").tolist(), strict=True)}
+    unlisted = np.zeros(n)  # cost of a pair that is not in the programme: forbidden where the mother has pairs, else nothing
+    unlisted[program.mothers] = np.inf
     may_divide = (program.upper[program.blocks["divide"]] > 0).tolist()
     may_end = (program.upper[program.blocks["disappear"]] > 0).tolist()
     first, second, taken = [-1] * n, [-1] * n, [False] * n
@@ -50,12 +64,12 @@ def _take_links(program: Program) -> tuple[IntArray, IntArray]:
     gone = [False] * n
     for k in order.tolist():  # each choice changes what is left to choose: no way round a loop over links
         i, j = source[k], target[k]
-        if taken[j] or gone[i] or gone[j] or second[i] >= 0:
+        if taken[j] or gone[i] or gone[j] or second[i] >= 0 or j in rivals.get(i, ()):
             continue
         if first[i] >= 0:
             a, b = min(first[i], k), max(first[i], k)
-            change = cost[k] + divide[i] - appear[j] + pair.get((a, b), 0.0)
-            if not may_divide[i] or (change >= 0 and not forced[k]):
+            change = cost[k] + divide[i] - appear[j] + pair.get((a, b), unlisted[i])
+            if not may_divide[i] or change == np.inf or (change >= 0 and not forced[k]):
                 continue
             second[i] = k
         elif saving[k] < 0 or forced[k] or not may_end[i]:
@@ -122,7 +136,8 @@ def _worth_keeping(program: Program, x: FloatArray, first: IntArray, second: Int
     pinned[graph.source[forced_link]] = True
     must = np.bincount(tree, pinned, n) > 0
     total = np.bincount(tree, own, n)
-    barred = np.bincount(tree, program.upper[program.blocks["select"]] == 0, n) > 0
+    beyond = sum((x[program.blocks[name]] > program.upper[program.blocks[name]] for name in NODE_BLOCKS), np.zeros(n))
+    barred = np.bincount(tree, beyond, n) > 0
     keep = (must | (total < 0)) & ~barred
     rivals = _rivals(program)
     for root in np.argsort(np.where(must, -np.inf, total), kind="stable").tolist() if rivals else []:

@@ -21,7 +21,7 @@ from lineage.certificate import relative_gap
 from lineage.program import Program
 
 from .bound import elementary_bound
-from .greedy import greedy
+from .greedy import without_time
 from .infeasible import blame
 from .limits import Limits
 from .solution import Solution
@@ -51,7 +51,7 @@ def highs(program: Program, limits: Limits = Limits()) -> Solution:  # noqa: B00
     if len(program) == 0:
         return Solution.of(program, np.zeros(0), 0.0, solver="highs", started=started, limits=limits)
     answer = _ask(program, program.lower, program.upper, limits, started, whole=False)
-    bound = max(elementary_bound(program), answer.bound)
+    bound = answer.bound if math.isfinite(answer.bound) else elementary_bound(program)
     x = answer.x
     if x is not None and (broken := np.abs(x - np.round(x)) > _WHOLE).any():
         near = _near(program, broken)
@@ -60,9 +60,10 @@ def highs(program: Program, limits: Limits = Limits()) -> Solution:  # noqa: B00
         x = local.x
         if x is None or relative_gap(float(program.cost @ x), bound) > limits.gap:
             exact = _ask(program, program.lower, program.upper, limits, started)
-            x = exact.x if exact.x is not None else x
+            found = [point for point in (x, exact.x) if point is not None]
+            x = min(found, key=lambda point: float(program.cost @ point), default=None)
             bound = max(bound, exact.bound)
-    x = greedy(program, limits).x if x is None else x
+    x = without_time(program, limits) if x is None else x
     return Solution.of(program, x, bound, solver="highs", started=started, limits=limits)
 
 

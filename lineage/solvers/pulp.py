@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import math
 import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -12,7 +15,7 @@ import numpy as np
 from lineage.program import Program
 
 from .bound import elementary_bound
-from .greedy import greedy
+from .greedy import without_time
 from .infeasible import blame
 from .limits import Limits
 from .solution import Solution
@@ -20,12 +23,21 @@ from .solution import Solution
 CBC = "PULP_CBC_CMD"
 
 
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """PuLP 3 announces what PuLP 4 will change; until then (it is pinned below 4) that is no news to the user."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        yield
+
+
 def pulp_model(program: Program) -> tuple[Any, list[Any]]:
     """The programme as a PuLP ``LpProblem``, made from its columns, and its ``LpVariable`` for every column."""
     from pulp import LpAffineExpression, LpConstraint, LpConstraintEQ, LpConstraintGE, LpConstraintLE, LpMinimize, LpProblem, LpVariable
 
     model = LpProblem("lineage", LpMinimize)
-    x = [LpVariable(f"x{v}", 0, 1, "Integer") for v in range(len(program))]
+    with _quiet():
+        x = [LpVariable(f"x{v}", 0, 1, "Integer") for v in range(len(program))]
     for v in np.flatnonzero((program.lower > 0) | (program.upper < 1)):
         x[v].lowBound, x[v].upBound = program.lower[v], program.upper[v]
     model.setObjective(LpAffineExpression(list(zip(x, program.cost.tolist(), strict=True))))
@@ -58,17 +70,18 @@ def pulp(program: Program, limits: Limits = Limits(), *, name: str = CBC) -> Sol
     options |= {"timeLimit": limits.seconds} if math.isfinite(limits.seconds) else {}
     options |= {"threads": limits.threads} if limits.threads else {}
     model, variables = pulp_model(program)
-    model.solve(library.getSolver(name, **options))
+    with _quiet():
+        model.solve(library.getSolver(name, **options))
     if model.status == library.LpStatusInfeasible:
         raise ValueError(blame(program))
     values = [variable.value() or 0.0 for variable in variables]
     bound = elementary_bound(program)
     if model.sol_status not in (library.LpSolutionOptimal, library.LpSolutionIntegerFeasible):
-        return Solution.of(program, greedy(program, limits).x, bound, solver=f"pulp:{name}", started=started, limits=limits)
+        return Solution.of(program, without_time(program, limits), bound, solver=f"pulp:{name}", started=started, limits=limits)
     x = np.round(np.array(values, float))
     if model.sol_status == library.LpSolutionOptimal:
         objective = float(program.cost @ x)
-        bound = max(bound, objective - limits.gap * abs(objective))
+        bound = objective - limits.gap * abs(objective)
     return Solution.of(program, x, bound, solver=f"pulp:{name}", started=started, limits=limits)
 
 
@@ -80,7 +93,8 @@ def pulp_solver(name: str) -> partial[Solution]:
     """
     import pulp as library
 
-    reached = library.listSolvers(onlyAvailable=True)
+    with _quiet():
+        reached = library.listSolvers(onlyAvailable=True)
     if name not in reached:
         raise ValueError(f"PuLP reaches no solver {name} here; it reaches {', '.join(reached) or 'none'}")
     return partial(pulp, name=name)

@@ -31,9 +31,12 @@ class Solution:
         """A solution whose feasibility and objective are worked out anew, whatever the solver said of it.
 
         Args:
+            program: What was solved.
             x: Values within rounding of 0 or 1; float (v,).
             bound: A lower bound of the programme's optimum, nats.
+            solver: Its name.
             started: ``time.perf_counter()`` when the solver began.
+            limits: What it was asked for.
         """
         x = np.round(x).astype(float)
         assert program.feasible(x), f"{solver} returned a point that breaks the rules"

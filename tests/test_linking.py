@@ -1,0 +1,339 @@
+"""Linking: settings in and out, then films from masks or points to the lineages that are known to be true."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import zarr
+from hypothesis import given
+from hypothesis import settings as effort
+from hypothesis import strategies as st
+from zoo import ZOO, paint
+
+import lineage
+from lineage.candidates import nearest
+from lineage.detections import Detections
+from lineage.evaluation import evaluate
+from lineage.films import open_film
+from lineage.linking import candidate_graph, link, link_graph
+from lineage.scoring.film import first_guess
+from lineage.settings import Settings
+from lineage.simulation import simulate
+from lineage.solving import solve
+
+# Settings
+
+
+def written(settings, tmp_path):
+    file = tmp_path / "settings.toml"
+    file.write_text(settings.to_toml(), encoding="utf-8")
+    return file
+
+
+@effort(max_examples=60, deadline=None)
+@given(
+    st.builds(
+        Settings,
+        neighbours=st.integers(1, 99),
+        radius=st.none() | st.floats(1e-300, 1e300) | st.just(math.inf),
+        max_gap=st.integers(0, 9),
+        scores=st.sampled_from([("distance",), ("distance", "overlap")]),
+        divisions=st.booleans(),
+        appear=st.none() | st.floats(-100, 100),
+        detection=st.none() | st.floats(-100, 100),
+        miss=st.none() | st.floats(0.001, 0.999),
+        rounds=st.integers(0, 5),
+        time_limit=st.just(math.inf) | st.floats(0.1, 1e6),
+        solver=st.sampled_from(["auto", "pulp:HiGHS"]),
+        segment=st.text(st.characters(codec="utf-8", exclude_categories=("Cs",))),
+    )
+)
+def test_settings_survive_toml(tmp_path_factory, settings):
+    assert Settings.from_toml(written(settings, tmp_path_factory.mktemp("toml"))) == settings
+
+
+def test_numbers_of_numpy_are_numbers(tmp_path):
+    settings = Settings(radius=np.float32(2.5), max_gap=np.int64(1), gap=np.float64(0.01))
+    assert "radius = 2.5\n" in settings.to_toml()
+    assert Settings.from_toml(written(settings, tmp_path)) == settings
+
+
+def test_a_file_changes_what_it_names(tmp_path):
+    file = tmp_path / "settings.toml"
+    file.write_text('radius = 7  # a whole number will do\nscores = ["distance"]\nsolver = "greedy"\n')
+    assert Settings.from_toml(file) == replace(Settings(), radius=7, scores=("distance",), solver="greedy")
+    file.write_text("")
+    assert Settings.from_toml(file) == Settings()
+
+
+KNOWN = ", ".join(Settings().__dataclass_fields__)
+TOML_ERRORS = {
+    "unknown": ("neighbors = 3", f"no such setting: neighbors; there are {KNOWN}"),
+    "word for number": ('max_gap = "two"', "max_gap must be int, not 'two'"),
+    "fraction for whole": ("neighbours = 2.5", "neighbours must be int, not 2.5"),
+    "yes for number": ("rounds = true", "rounds must be int, not True"),
+    "number for yes": ("divisions = 1", "divisions must be bool, not 1"),
+    "word for optional": ('radius = "wide"', "radius must be float, not 'wide'"),
+    "yes for optional": ("appear = false", "appear must be float, not False"),
+    "word for list": ('scores = "distance"', "scores must be a list, not 'distance'"),
+    "list for word": ("solver = [1]", "solver must be str, not [1]"),
+}
+
+
+@pytest.mark.parametrize(("text", "message"), TOML_ERRORS.values(), ids=TOML_ERRORS)
+def test_files_that_make_no_sense_are_refused(text, message, tmp_path):
+    file = tmp_path / "settings.toml"
+    file.write_text(text)
+    with pytest.raises(ValueError, match=f"^{re.escape(f'{file}: {message}')}$"):
+        Settings.from_toml(file)
+
+
+def test_what_is_no_toml_is_refused(tmp_path):
+    file = tmp_path / "settings.toml"
+    file.write_text("radius: 3\n")
+    with pytest.raises(ValueError, match=f"^{re.escape(str(file))} is not TOML: .+$"):
+        Settings.from_toml(file)
+
+
+SETTING_ERRORS = {
+    "score": ({"scores": ("distance", "colour")}, "no such score: colour; there are distance, overlap, size"),
+    "no score": ({"scores": ()}, "scores must include distance, but are none"),
+    "no distance": ({"scores": ("overlap",)}, "scores must include distance, but are overlap"),
+    "neighbours": ({"neighbours": 0}, "neighbours must be at least 1, not 0"),
+    "max_gap": ({"max_gap": -1}, "max_gap must be at least 0, not -1"),
+    "rounds": ({"rounds": -1}, "rounds must be at least 0, not -1"),
+    "gap": ({"gap": math.nan}, "gap must be at least 0, not nan"),
+    "radius": ({"radius": 0}, "radius must be positive, not 0"),
+    "time": ({"time_limit": -1.0}, "time_limit must be positive, not -1.0"),
+    "miss": ({"miss": 1.0}, "miss is a probability between 0 and 1, not 1.0"),
+}
+
+
+@pytest.mark.parametrize(("changes", "message"), SETTING_ERRORS.values(), ids=SETTING_ERRORS)
+def test_settings_that_make_no_sense_are_refused(changes, message):
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        Settings(**changes)
+
+
+# Tiny films
+
+
+@pytest.mark.parametrize("name", [name for name in ZOO if name != "unselected noise"])
+def test_the_zoo_is_linked_without_harm(name):
+    film = paint(ZOO[name])
+    before = film.tobytes()
+    film.flags.writeable = False
+    forest = link(film)
+    assert film.tobytes() == before
+    assert len(forest) == len(ZOO[name])
+    assert forest.selected.all()
+    assert forest.certificate.status == "optimal"
+    assert forest.detections.n_frames == len(film)
+
+
+@pytest.mark.parametrize("name", ["single", "single in a long film", "step", "two strangers"])
+def test_what_stands_still_is_linked_as_it_is(name):
+    assert link(paint(ZOO[name])).parent.tolist() == ZOO[name].parent.tolist()
+
+
+def rows_of_cells(n_frames=8, n=6, side=120):
+    """A film of discs on a loose grid that move a little to and fro, and where each of them is."""
+    film = np.zeros((n_frames, side, side), np.uint16)
+    y, x = np.indices((side, side))
+    for t in range(n_frames):
+        for k in range(n):
+            place = 20 + 40 * (k // 3) + (t % 2), 20 + 40 * (k % 3) + (t // 2 % 2)
+            film[t][(y - place[0]) ** 2 + (x - place[1]) ** 2 <= 36] = 10 + k
+    return film
+
+
+def test_cells_apart_are_followed_by_name():
+    film = rows_of_cells()
+    forest = link(film)
+    assert (forest.detections.label[forest.parent[forest.child_rows]] == forest.detections.label[forest.child_rows]).all()
+    assert len(forest.roots) == 6
+    assert forest.divisions.tolist() == []
+
+
+def test_a_missed_frame_is_bridged_if_it_may_be():
+    film = rows_of_cells()
+    film[3][film[3] == 12] = 0
+    bridged, cut = link(film), link(film, settings=Settings(max_gap=0))
+    assert (len(bridged.roots), bridged.gap.max()) == (6, 1)
+    assert (len(cut.roots), cut.gap.max()) == (7, 0)
+
+
+def test_a_division_is_found_unless_forbidden():
+    film = rows_of_cells()
+    y, x = np.indices(film.shape[1:])
+    for t in range(4, 8):
+        film[t][film[t] == 11] = 0
+        for k, side in ((90, -1), (91, 1)):
+            film[t][(y - 20) ** 2 + (x - 60 - side * (3 + 2 * (t - 4))) ** 2 <= 9] = k
+    forest = link(film)
+    assert [(forest.detections.frame[i], forest.detections.label[i]) for i in forest.divisions] == [(3, 11)]
+    assert link(film, settings=Settings(divisions=False)).divisions.tolist() == []
+    assert link(film, settings=Settings(divide=50.0)).divisions.tolist() == []
+
+
+def test_films_of_nothing():
+    for film in (np.zeros((3, 8, 8), int), np.zeros((1, 8, 8), int), np.zeros((2, 3, 4, 5), int), np.zeros((0, 8, 8), int)):
+        forest = link(film)
+        assert (len(forest), forest.certificate.objective) == (0, 0)
+        assert forest.detections.n_frames == len(film)
+    one = rows_of_cells(n_frames=1)
+    assert link(one).parent.tolist() == [-1] * 6
+    single = np.where(rows_of_cells() == 10, 1, 0)
+    assert link(single).parent.tolist() == [-1, 0, 1, 2, 3, 4, 5, 6]
+
+
+def test_points_are_linked_like_masks():
+    cells = Detections.from_labels(rows_of_cells(), properties=[])
+    forest = link(Detections(cells.frame, cells.position, 0 * cells.label))
+    assert (cells.label[forest.parent[forest.child_rows]] == cells.label[forest.child_rows]).all()
+    assert len(forest.roots) == 6
+    three = Detections(cells.frame, np.column_stack([cells.position[:, :1] * 0, cells.position]), cells.label)
+    assert link(three).parent.tolist() == forest.parent.tolist()
+
+
+def test_masks_may_be_lists_or_zarr(tmp_path):
+    film = rows_of_cells(4)
+    stored = zarr.create_array(store=str(tmp_path / "film.zarr"), shape=film.shape, chunks=(1, 60, 60), dtype="uint16")
+    stored[:] = film
+    parents = [link(kind).parent.tolist() for kind in (film, list(film), stored)]
+    assert parents[0] == parents[1] == parents[2]
+
+
+@pytest.mark.parametrize("more", [{"image": np.zeros((8, 4, 4))}, {"scale": (1, 1)}])
+def test_what_belongs_to_masks_is_refused_for_points(more):
+    message = "image and scale are for label films: detections have their own columns and scale"
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        link(ZOO["step"].detections, **more)
+
+
+def test_doubtful_detections_are_dropped_at_their_price():
+    cells = Detections.from_labels(rows_of_cells())
+    frame, place = np.append(cells.frame, 7), np.vstack([cells.position, [[110.0, 110.0]]])  # one that is nowhere else
+    noisy = Detections(frame, place, np.append(cells.label, 99))
+    assert link(noisy).selected.all()
+    kept = link(noisy, settings=Settings(detection=-1.0, appear=6.0)).selected
+    assert kept[:-1].all()
+    assert not kept[-1]
+    dear = link(noisy, settings=Settings(detection=100.0)).selected
+    assert not dear.any()
+
+
+def test_of_two_rivals_one_is_chosen():
+    cells = Detections.from_labels(rows_of_cells(4))
+    place = np.vstack([cells.position, cells.position[-1:] + 9.0])
+    rivals = Detections(np.append(cells.frame, 3), place, np.append(cells.label, 99), conflicts=[[len(cells) - 1, len(cells)]])
+    chosen = link(rivals).selected
+    assert chosen[:-1].all()
+    assert not chosen[-1]
+
+
+# Simulated films
+
+
+@pytest.fixture(scope="module")
+def film():
+    return simulate(frames=25, cells=25, size=(256, 256), seed=1, shuffle_labels=True)
+
+
+@pytest.fixture(scope="module")
+def linked(film):
+    before = film.labels.tobytes()
+    forest = link(film.labels)
+    assert film.labels.tobytes() == before
+    return forest
+
+
+def test_a_film_is_linked_as_it_was_made(film, linked):
+    scores = evaluate((linked, film.labels), (film.truth, film.labels))
+    assert scores["n_truth_divisions"] >= 10
+    assert scores["edge_f1"] >= 0.98
+    assert scores["division_f1"] >= 0.9
+
+
+def test_the_record_says_how_it_was_done(linked):
+    record = json.loads(json.dumps(dict(linked.record), allow_nan=False))
+    assert {"step", "divide_rate", "miss_rate"} <= set(record["film"])
+    assert record["candidates"]["edges"] > len(linked)
+    assert record["candidates"]["radius"] > 0
+    assert (linked.certificate.status, linked.certificate.solver) == ("optimal", "highs")
+    assert linked.certificate.gap <= 1e-4
+    assert np.isfinite(linked.link_cost[linked.child_rows]).all()
+    assert np.isnan(linked.link_cost[linked.roots]).all()
+
+
+def test_the_same_call_gives_the_same_lineages(film, linked):
+    assert link(film.labels).parent.tolist() == linked.parent.tolist()
+    assert lineage.link(film.labels, settings=Settings()).parent.tolist() == linked.parent.tolist()
+
+
+def test_the_unit_does_not_matter(film, linked):
+    assert link(film.labels, scale=0.325).parent.tolist() == linked.parent.tolist()
+
+
+def test_other_solvers_and_settings_do_well_too(film):
+    for settings in (Settings(solver="greedy"), Settings(scores=("distance",)), Settings(rounds=0)):
+        scores = evaluate((link(film.labels, settings=settings), film.labels), (film.truth, film.labels))
+        assert scores["edge_f1"] >= 0.9, settings
+
+
+def test_dearer_divisions_are_fewer(film):
+    divisions = [len(link(film.labels[:8], settings=Settings(rounds=0, divide=cost)).divisions) for cost in (-12.0, 4.0, 40.0)]
+    assert divisions[0] > divisions[1] > divisions[2] == 0
+
+
+def test_what_is_left_out_of_the_programme_is_not_missed(film):
+    cells = Detections.from_labels(film.labels)
+    graph = candidate_graph(cells, film.labels, Settings())
+    for changes in ({}, {"appear": 12.0, "divide": 1.0}, {"appear": 1.0, "disappear": 0.5, "divide": -3.0}):
+        small = link_graph(graph, Settings(rounds=0, gap=0, **changes)).certificate
+        whole = solve(graph, first_guess(cells).costs(graph, **changes) | {"select": -math.inf}, gap=0).certificate
+        assert small.objective == pytest.approx(whole.objective, abs=1e-6)
+
+
+def test_the_steps_of_linking_can_be_taken_one_by_one(film, linked):
+    cells = Detections.from_labels(film.labels)
+    graph = candidate_graph(cells, film.labels, Settings())
+    assert link_graph(graph, Settings()).parent.tolist() == linked.parent.tolist()
+    alone = candidate_graph(cells, None, Settings())
+    assert len(alone) == len(nearest(cells, 8, max_gap=2)) <= len(graph)
+    assert sorted(candidate_graph(cells, film.labels, Settings(scores=("distance",))).columns) == ["distance"]
+
+
+def test_missed_masks_are_bridged():
+    film = simulate(frames=25, cells=25, size=(256, 256), seed=3, miss_rate=0.03, shuffle_labels=True)
+    truth = (film.truth, film.labels)
+    bridged, cut = link(film.labels), link(film.labels, settings=Settings(max_gap=0))
+    missed = int((film.truth.gap > 0).sum())
+    assert missed >= 10
+    assert (bridged.gap > 0).sum() >= 0.7 * missed
+    assert (cut.gap > 0).sum() == 0
+    assert bridged.record["film"]["miss_rate"] == pytest.approx(0.03, rel=0.5)
+    assert evaluate((bridged, film.labels), truth)["edge_f1"] > evaluate((cut, film.labels), truth)["edge_f1"]
+
+
+def test_a_film_in_three_dimensions():
+    film = simulate(frames=10, cells=12, size=(24, 96, 96), seed=1, shuffle_labels=True)
+    scores = evaluate((link(film.labels, film.image, film.scale), film.labels), (film.truth, film.labels))
+    assert scores["edge_f1"] >= 0.98
+
+
+def test_real_nuclei_from_silver_masks(data):
+    folder = data / "ctc" / "Fluo-N2DL-HeLa"
+    if not folder.is_dir():
+        pytest.skip("there is no ctc/Fluo-N2DL-HeLa in CYTOLINEAGE_DATA")
+    labels = open_film(folder / "01_ST" / "SEG", kind="labels")
+    forest = link(labels)
+    scores = evaluate((forest, labels), folder / "01_GT")
+    assert forest.certificate.gap <= 1e-4
+    assert scores["CHOTA"] >= 0.95
+    assert scores["division_f1"] >= 0.86
