@@ -22,7 +22,8 @@ def nearest(detections: Detections, count: int = 8, *, radius: float | None = No
         detections: The cells.
         count: How many neighbours a detection may choose in each direction, in the next frame; half as many across a gap.
         radius: Farthest displacement between consecutive frames, physical units; it grows with the square root of the
-            frames apart (diffusion). From the film's own displacements when not given (``usual_radius``).
+            frames apart (diffusion). From the film's own displacements, and from how far apart cells lie in each frame, when
+            not given (``usual_radius``, ``spacings``).
         max_gap: Most frames that an edge may leave out.
 
     Returns:
@@ -35,16 +36,16 @@ def nearest(detections: Detections, count: int = 8, *, radius: float | None = No
         raise ValueError(f"count must be at least 1, not {count}")
     if max_gap < 0:
         raise ValueError(f"max_gap must not be negative, but is {max_gap}")
-    reach = usual_radius(detections) if radius is None else radius
-    if not reach > 0:
+    if radius is not None and not radius > 0:
         raise ValueError(f"radius must be positive, not {radius}")
+    reach = _reach(detections) if radius is None else np.full(detections.n_frames, float(radius))
     trees = _trees(detections)
     pairs = [np.zeros((0, 2), np.int64)]
     for dt in range(1, max_gap + 2):
         k = count if dt == 1 else max(1, count // 2)
-        for here, there in zip(trees, trees[dt:], strict=False):
+        for here, there, far in zip(trees, trees[dt:], np.maximum(reach[:-dt], reach[dt:]) * dt**0.5, strict=False):
             if here is not None and there is not None:
-                pairs += [_ask(here, there, k, reach * dt**0.5), _ask(there, here, k, reach * dt**0.5)[:, ::-1]]
+                pairs += [_ask(here, there, k, far), _ask(there, here, k, far)[:, ::-1]]
     return _graph(detections, np.concatenate(pairs))
 
 
@@ -117,6 +118,22 @@ def usual_radius(detections: Detections) -> float:
         return float(spacing) if spacing > 0 else 1.0  # NaN where there is none, 0 where cells lie on each other
     usual = max(5 * float(np.median(steps)), 2 * float(np.quantile(steps, 0.95)))
     return max(usual, float(spacing) if np.isfinite(spacing) else 0.0) or 1.0
+
+
+def spacings(detections: Detections) -> FloatArray:
+    """How far apart cells lie in each frame: the median distance to the nearest neighbour; float (T,), physical units.
+
+    Embryos and colonies crowd with time, so one number does not fit the whole film. Frames with few cells are drawn towards the
+    median of the film, frames with none or one take it (NaN when no frame has two cells).
+    """
+    near = [_query(tree[1], tree[1].data, [2])[0][:, 0] if tree and tree[1].n > 1 else np.zeros(0) for tree in _trees(detections)]
+    film = float(np.median(np.concatenate(near))) if any(map(len, near)) else float("nan")
+    return np.array([(np.median(row) * len(row) + 2 * film) / (len(row) + 2) if len(row) else film for row in near])
+
+
+def _reach(detections: Detections) -> FloatArray:
+    """Farthest plausible displacement from or to each frame; float (T,), physical units."""
+    return np.fmax(usual_radius(detections), spacings(detections))
 
 
 def displacements(detections: Detections) -> tuple[FloatArray, float]:

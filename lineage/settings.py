@@ -38,7 +38,7 @@ class Settings:
 
     neighbours: int = 8
     radius: float | None = None
-    max_gap: int = 2
+    max_gap: int = 4
     scores: tuple[str, ...] = SCORES
     divisions: bool = True
     appear: float | None = None

@@ -13,7 +13,7 @@ from hypothesis import settings as effort
 from hypothesis import strategies as st
 from zoo import ZOO, paint
 
-from lineage.candidates import displacements, nearest, overlapping, union, usual_radius
+from lineage.candidates import displacements, nearest, overlapping, spacings, union, usual_radius
 from lineage.detections import Detections
 from lineage.graph import CandidateGraph
 
@@ -234,3 +234,23 @@ def test_the_usual_radius_follows_the_film():
 def test_there_is_always_a_radius(cells, radius):
     assert usual_radius(cells) == radius
     nearest(cells)
+
+
+def test_spacings_follow_each_frame():
+    wide = np.stack([np.zeros(50), 40.0 * np.arange(50)], axis=1)
+    cells = Detections(np.repeat([0, 1], 50), np.concatenate([wide, wide / 4]), np.zeros(100, int), n_frames=4)
+    found = spacings(cells)
+    assert found[0] == pytest.approx(40, rel=0.05)
+    assert found[1] == pytest.approx(10, rel=0.1)
+    assert found[2] == found[3] == pytest.approx(25)  # frames without cells take the median of the film
+    assert np.isnan(spacings(Detections(np.array([0, 1]), np.zeros((2, 2)), np.zeros(2, int)))).all()
+
+
+def test_daughters_of_large_early_cells_are_candidates():
+    early = np.array([[0.0, 0], [0, 100], [0, 200], [0, 300]])
+    late = np.stack([np.ones(400), 5.0 * np.arange(400)], axis=1)
+    place = np.concatenate([early, early + np.array([0, 60]), late, late])
+    cells = Detections(np.repeat([0, 1, 2, 3], [4, 4, 400, 400]), place, np.zeros(808, int))
+    graph = nearest(cells)
+    assert usual_radius(cells) < 60
+    assert (0, 4) in set(zip(graph.source.tolist(), graph.target.tolist(), strict=True))  # 60 away, in a frame of large cells

@@ -19,16 +19,19 @@ class Daughters:
     distance costs of the two links, which speak of cells that do not divide.
 
     Attributes:
-        separation: Mean distance between sisters in the first frame after division, physical units.
+        separation: Mean distance between sisters in the first frame after division, in units of ``size``.
         spread: Its standard deviation.
         offset: Standard deviation, along each axis, of the middle about the mother.
         density: Cells per physical unit of area (volume in 3D).
+        size: Size of things in each frame, physical units: in embryos cells get smaller, and what is far at the end is near at
+            the beginning. Ones when not given.
     """
 
     separation: float
     spread: float
     offset: float
     density: float
+    size: tuple[float, ...] = ()
 
     def __call__(self, graph: CandidateGraph, pairs: IntArray, distance: FloatArray) -> FloatArray:
         """Cost of each pair of links, nats, to be added to the costs of its two links.
@@ -38,15 +41,23 @@ class Daughters:
             pairs: Two links of one mother each; int (p, 2).
             distance: The distance cost inside the cost of every link, nats; float (m,).
         """
-        apart, middle = geometry(graph, pairs)
+        unit = self.unit(graph, pairs)
+        apart, middle = (length / unit for length in geometry(graph, pairs))
         d = graph.detections.n_axes
         late = np.sqrt(graph.dt[pairs].max(axis=1))  # a daughter that was missed at first has had time to move
         offset, spread = self.offset * late, self.spread * late
         log_middle = -((middle / offset) ** 2) / 2 - d / 2 * np.log(2 * np.pi * offset**2)
         log_apart = -(((apart - self.separation) / spread) ** 2) / 2 - np.log(spread * np.sqrt(2 * np.pi))
         around = np.log(2 * np.pi * apart) if d == 2 else np.log(4 * np.pi * apart**2)
-        ratio = log_middle + log_apart - around + np.log(2) - 2 * np.log(self.density)  # log 2: sisters have no order
+        other = 2 * np.log(self.density) + 2 * d * np.log(unit)
+        ratio = log_middle + log_apart - around + np.log(2) - other  # log 2: sisters have no order
         return -ratio - distance[pairs].sum(axis=1)
+
+    def unit(self, graph: CandidateGraph, pairs: IntArray) -> FloatArray:
+        """What lengths are measured in around the mother of each pair; (p,), physical units."""
+        if not self.size:
+            return np.ones(len(pairs))
+        return np.array(self.size)[graph.detections.frame[graph.source[pairs[:, 0]]]]
 
 
 def geometry(graph: CandidateGraph, pairs: IntArray) -> tuple[FloatArray, FloatArray]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from lineage.arrays import BoolArray, FloatArray, IntArray
-from lineage.candidates import displacements
+from lineage.candidates import displacements, spacings
 from lineage.detections import Detections
 from lineage.forest import Forest
 from lineage.graph import CandidateGraph
@@ -33,7 +33,8 @@ class FilmModel:
         daughters: Where daughters lie.
         appear, disappear: Rates of lineages that begin and end inside the film.
         divide: Rate of divisions, per detection.
-        miss: Rate at which a cell that is there is not detected.
+        miss: Rate at which a cell that was detected is missed in the next frame.
+        again: Probability that a missed cell is missed once more.
     """
 
     distance: Distance
@@ -44,6 +45,7 @@ class FilmModel:
     disappear: Event
     divide: float
     miss: float
+    again: float = 0.5
 
     def costs(
         self, graph: CandidateGraph, *, appear: float | None = None, disappear: float | None = None, divide: float | None = None
@@ -59,7 +61,7 @@ class FilmModel:
         cells = graph.detections
         distance = self.distance(graph)
         distance = distance + self.size(graph) if self.size else distance
-        link = distance - (graph.dt - 1) * np.log(self.miss)
+        link = distance + self._missed(graph)
         link = link + self.overlap(graph) if self.overlap else link
         costs = {
             "link": link,
@@ -86,6 +88,11 @@ class FilmModel:
         cost[worse] = np.inf
         return pairs[:, 0], pairs[:, 1], cost
 
+    def _missed(self, graph: CandidateGraph) -> FloatArray:
+        """Cost of the frames that each edge leaves out; (m,). Misses come in runs: one is rare, the next one no more."""
+        missed = graph.dt - 1
+        return -np.where(missed > 0, np.log(self.miss) + (missed - 1) * np.log(self.again), 0.0)
+
     def record(self) -> dict[str, Any]:
         """The numbers, JSON-able, for the record of a run."""
         return {
@@ -94,9 +101,11 @@ class FilmModel:
             "density": self.distance.density,
             "divide_rate": self.divide,
             "miss_rate": self.miss,
+            "miss_again": self.again,
             "appear": vars(self.appear),
             "disappear": vars(self.disappear),
-            "sisters": {name: value for name, value in vars(self.daughters).items() if name != "density"},
+            "sisters": {name: value for name, value in vars(self.daughters).items() if name not in ("density", "size")},
+            "cell_size": float(np.median(self.daughters.size)) if self.daughters.size else None,
             "size": vars(self.size) if self.size else None,
             "overlap": vars(self.overlap) if self.overlap else None,
         }
@@ -115,7 +124,8 @@ def first_guess(detections: Detections) -> FilmModel:
     density = _density(detections, spacing, size)
     reach = max(size / 4, float(np.quantile(steps, 0.95)) / 2 if len(steps) else 0.0)
     rate = Event(inside=0.01, border=0.02, reach=reach)
-    sisters = Daughters(separation=size, spread=0.4 * size, offset=0.3 * size, density=density)
+    sizes = tuple(_sizes(detections, size).tolist())
+    sisters = Daughters(separation=1.0, spread=0.4, offset=0.3, density=density, size=sizes)
     size_model = Size.guess(detections) if "area" in detections.columns else None
     return FilmModel(Distance(step, tail, density), None, size_model, sisters, rate, rate, divide=0.01, miss=0.01)
 
@@ -134,7 +144,7 @@ def estimate(model: FilmModel, graph: CandidateGraph, forest: Forest) -> FilmMod
     step, tail = fit_step(length[alone], cells.n_axes, least=model.distance.step * 1e-2)
     distance = replace(model.distance, step=step, tail=tail) if alone.sum() >= 20 else model.distance
     selected = max(int(forest.selected.sum()), 1)
-    missed = int(forest.gap[child].sum())
+    missed = int((forest.gap > 0).sum())
     true = forest.parent[graph.target] == graph.source
     links = np.flatnonzero(true & (graph.dt == 1))
     pairs = _chosen_pairs(graph, links)
@@ -160,6 +170,16 @@ def _diameter(detections: Detections, spacing: float) -> float:
     return 0.7 * spacing if np.isfinite(spacing) and spacing > 0 else 1.0
 
 
+def _sizes(detections: Detections, size: float) -> FloatArray:
+    """Typical diameter of a cell in each frame, physical units; float (T,). Points: from how far apart they lie there."""
+    if "area" not in detections.columns:
+        near = spacings(detections)
+        return np.where(near > 0, 0.7 * near, size)
+    diameters = np.array([_diameter(detections.take(np.arange(rows.start, rows.stop)), np.nan) for rows in detections.frames()])
+    count = np.array([rows.stop - rows.start for rows in detections.frames()])
+    return (diameters * count + 2 * size) / (count + 2)
+
+
 def _density(detections: Detections, spacing: float, size: float) -> float:
     """Cells per unit of area (volume), from the typical spacing: a Poisson pattern's median nearest neighbour lies there."""
     near = spacing if np.isfinite(spacing) and spacing > 0 else 10 * size
@@ -182,7 +202,8 @@ def _sisters(before: Daughters, graph: CandidateGraph, true: BoolArray) -> Daugh
     """Separation and offset of sisters from the divisions of a solution, with five divisions' worth of the model before."""
     links = np.flatnonzero(true & (graph.dt == 1))
     pairs = _chosen_pairs(graph, links)
-    apart, middle = geometry(graph, pairs)
+    unit = before.unit(graph, pairs)
+    apart, middle = (length / unit for length in geometry(graph, pairs))
     prior, n = 5.0, len(pairs)
     separation = (apart.sum() + prior * before.separation) / (n + prior)
     variance = (((apart - separation) ** 2).sum() + prior * before.spread**2) / (n + prior)
