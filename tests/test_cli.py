@@ -367,7 +367,9 @@ def test_a_folder_that_breaks_the_rules_is_told_line_by_line(run, film, tmp_path
     table.write_text(table.read_text() + "999 0 3 0\n")
     code, printed, _ = run("validate", tmp_path / "out" / "ctc")
     assert code == 1
-    assert "999" in printed
+    first, *_ = printed.splitlines()
+    assert first.startswith(f"{table}:")
+    assert "999" in first
     assert printed.endswith(" errors, 0 warnings\n")
 
 

@@ -30,6 +30,11 @@ class Violation:
     row: int | None
     message: str
 
+    def __str__(self) -> str:
+        line = f":{self.row}" if self.row is not None else ""
+        frame = f" frame {self.frame}:" if self.frame is not None else ""
+        return f"{self.file}{line}:{frame} {'warning: ' if self.is_warning else ''}{self.kind}: {self.message}"
+
     @property
     def is_warning(self) -> bool:
         """Whether the folder is usable all the same."""
