@@ -174,12 +174,9 @@ def segment(
 ) -> None:
     """Segment a film into label masks."""
     from . import pipeline
-    from .films import open_film, save_labels
 
-    opened = open_film(film)
-    masks = pipeline.segment(opened, method, progress=_bar)
-    save_labels(out, masks, scale=opened.scale, interval=opened.interval)
-    print(f"{sum(len(set(frame.ravel().tolist()) - {0}) for frame in masks)} cells in {len(masks)} frames, masks in {out}")
+    count = pipeline.segment_to_file(film, out, method, progress=_bar)
+    print(f"{count} cells, masks in {out}")
 
 
 @app.command()

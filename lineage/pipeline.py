@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -13,11 +15,12 @@ import numpy as np
 from .arrays import Array, Film, Progress, silent
 from .detections import checked_scale
 from .evaluation import evaluate
-from .films import OpenedFilm, open_film
+from .films import OpenedFilm, open_film, save_labels
 from .films.atomic import new_folder
 from .forest import Forest
 from .formats import ctc, write
 from .linking import link
+from .measure import compact
 from .provenance import provenance, write_json
 from .settings import Settings
 from .simulation import Simulation, simulate
@@ -84,6 +87,30 @@ def segment(film: Any, method: str = "auto", *, progress: Progress[int] = silent
     return list(_segmented(opened, segmenter(method, n_axes=len(opened.shape) - 1, scale=opened.scale), progress))
 
 
+def segment_to_file(film: str | Path, out: str | Path, method: str = "auto", *, progress: Progress[int] = silent) -> int:
+    """Segment a film on disk into a TIFF stack of label masks; memory does not grow with its length.
+
+    Args:
+        film: The images.
+        out: The TIFF; it appears when it is complete.
+        method: See ``segmenter``.
+        progress: Wraps the loops over frames.
+
+    Returns:
+        How many cells were found, over all frames.
+
+    Raises:
+        ValueError: The film cannot be read, or holds NaN; the message names the frame.
+    """
+    opened = open_film(film)
+    if not _folder_of(out).is_dir():
+        raise FileNotFoundError(f"cannot write {out}: the folder {_folder_of(out)} does not exist")
+    with tempfile.TemporaryDirectory(prefix=".labels", dir=_folder_of(out)) as place:
+        masks = _segment_to_disk(opened, Settings(segment=method), opened.scale, Path(place), progress)
+        save_labels(out, masks, scale=opened.scale, interval=opened.interval, progress=progress)
+        return sum(len(compact(masks[t])[0]) for t in range(len(masks)))
+
+
 def track(film: Any, settings: Settings = Settings(), *, progress: Progress[int] = silent) -> Forest:  # noqa: ANN401, B008
     """Find the lineages of a film: segment it, then link (see ``lineage.link``).
 
@@ -139,7 +166,7 @@ def run(  # noqa: PLR0913 - all but two by keyword only
         _check_truth(truth, given)
     solver_named(settings.solver)  # what cannot work is said before the work begins
     sizes = checked_scale(scale if scale is not None else given.scale, len(given.shape) - 1)
-    Path(out).absolute().parent.mkdir(parents=True, exist_ok=True)
+    _folder_of(out).mkdir(parents=True, exist_ok=True)
     with new_folder(out, OUTPUTS.__contains__) as folder:
         label_film = masks if masks is not None else _segment_to_disk(given, settings, sizes, folder, progress)
         forest = link(label_film, opened, sizes, settings, progress=progress)
@@ -159,10 +186,8 @@ def demo(out: str | Path, *, settings: Settings = Settings(), seed: int = 0, pro
 
     Beside the results of ``run`` there are ``film.tif`` and ``truth/``, the film and its lineages as simulated.
     """
-    import tempfile
-
     simulated = simulate(Simulation(frames=40, cells=16, size=(360, 360), seed=seed, miss_rate=0.0))
-    Path(out).absolute().parent.mkdir(parents=True, exist_ok=True)
+    _folder_of(out).mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as place:
         save_simulated(simulated.image, simulated.labels, simulated.truth, Path(place) / "simulated")
         there = Path(place) / "simulated"
@@ -187,9 +212,11 @@ def _write_tiff(image: Array, path: Path, scale: Sequence[float]) -> None:
     tifffile.imwrite(path, image, compression="zlib", photometric="minisblack", metadata=meta)
 
 
-def _bring(source: Path, target: Path) -> None:
-    import shutil
+def _folder_of(path: str | Path) -> Path:
+    return Path(path).absolute().parent
 
+
+def _bring(source: Path, target: Path) -> None:
     shutil.rmtree(target, ignore_errors=True)
     shutil.move(source, target)
 

@@ -108,7 +108,8 @@ def test_segment_then_track_then_evaluate_then_validate(run, film, tmp_path):
     masks, out = tmp_path / "masks.tif", tmp_path / "out"
     code, printed, _ = run("segment", film / "film.tif", "-o", masks, "--method", "classical")
     assert code == 0
-    assert "cells in 12 frames" in printed
+    assert printed.endswith(f" cells, masks in {masks}\n")
+    assert [entry.name for entry in tmp_path.iterdir()] == ["masks.tif"]
     assert run("track", film / "film.tif", "--labels", masks, "-o", out)[0] == 0
     assert run("validate", out / "ctc")[:2] == (0, f"{out / 'ctc'}: 0 errors, 0 warnings\n")
     code, printed, _ = run("evaluate", out / "ctc", film / "truth", "--json", "-")
@@ -292,6 +293,11 @@ def test_a_corrupt_tiff(run, film, tmp_path):
     assert err.count("\n") == 1
 
 
+def test_masks_that_cannot_be_written(run, film, tmp_path):
+    there = tmp_path / "no" / "masks.tif"
+    refused(run("segment", film / "film.tif", "-o", there), f"cannot write {there}: the folder {there.parent} does not exist")
+
+
 def test_an_output_that_cannot_be_written(run, film, tmp_path):
     (tmp_path / "file").write_text("mine")
     code, _, err = run("track", "--labels", film / "truth", "-o", tmp_path / "file")
@@ -334,7 +340,7 @@ def test_labels_of_another_film(run, film, tmp_path):
 @pytest.mark.parametrize(
     ("option", "value", "word"),
     [
-        ("--solver", "magic", "no such solver: magic; there are auto, highs, pulp, greedy, pulp:NAME"),
+        ("--solver", "magic", "no such solver: magic; there are auto, "),
         ("--segment", "magic", "magic"),
         ("--score", "magic", "magic"),
         ("--gap", "-1", "gap must be at least 0, not -1.0"),
@@ -367,9 +373,8 @@ def test_a_folder_that_breaks_the_rules_is_told_line_by_line(run, film, tmp_path
     table.write_text(table.read_text() + "999 0 3 0\n")
     code, printed, _ = run("validate", tmp_path / "out" / "ctc")
     assert code == 1
-    first, *_ = printed.splitlines()
-    assert first.startswith(f"{table}:")
-    assert "999" in first
+    mask = table.parent / "mask000.tif"
+    assert printed.startswith(f"{mask}: frame 0: missing label: label 999 is in the table but not in the mask of frame 0\n")
     assert printed.endswith(" errors, 0 warnings\n")
 
 
