@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from segmentation.arrays import FloatArray
+from segmentation.allocation import keep_memory
 from segmentation.fit import pick_device
 from segmentation.unet import UNet, UNetConfig
 
@@ -81,6 +82,7 @@ def predict(network: UNet, picture: FloatArray, *, tile: int | None = TILE, devi
     answer = np.zeros((config.outputs, *shape), np.float32)
     if answer.size == 0:
         return answer
+    keep_memory()
     where = pick_device(device)
     network.to(where).eval()
     extra = [(0, -n % config.divisor) for n in shape]
