@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from segmentation.arrays import FloatArray
 from segmentation.allocation import keep_memory
+from segmentation.arrays import FloatArray
 from segmentation.fit import pick_device
 from segmentation.unet import UNet, UNetConfig
 
