@@ -36,8 +36,10 @@ class Certificate:
 
 
 def relative_gap(objective: float, bound: float) -> float:
-    """``(objective - bound) / |objective|``; infinite when the bound is, 0 when both agree to rounding."""
+    """``(objective - bound) / |objective|``; infinite when one of them is, 0 when both agree to rounding."""
     difference = objective - bound
+    if difference == math.inf:
+        return math.inf
     if difference <= 1e-9 * max(1.0, abs(objective)):
         return 0.0
     return difference / abs(objective) if objective else math.inf

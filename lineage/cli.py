@@ -135,7 +135,7 @@ def track(
     truth: Annotated[Path | None, typer.Option(help="Truth to score against, such as 01_GT.")] = None,
     scale: Scale = None,
     segment: Segment = None,
-    solver: Annotated[str | None, typer.Option(help="auto, highs, pulp, pulp:NAME or greedy.")] = None,
+    solver: Annotated[str | None, typer.Option(help="auto, dual, highs, pulp, pulp:NAME or greedy.")] = None,
     gap: Annotated[float | None, typer.Option(help="Relative gap to the optimum that is good enough.")] = None,
     time_limit: Annotated[float | None, typer.Option(help="Seconds that a solver may take.")] = None,
     max_gap: Annotated[int | None, typer.Option(help="Most frames in a row that a cell may be missed.")] = None,

@@ -31,6 +31,8 @@ class Forest:
         link_cost: Cost of the link to the parent; float (n,), nats, NaN where unknown or where there is no parent.
         certificate: How good the solution is, if a solver made it.
         record: What was estimated and set on the way here (JSON-able).
+        slack: What deciding otherwise would cost at least, nats, if the solver can say: ``link`` for every candidate link of the
+            graph that was solved, ``select`` for every detection; infinite where there was no choice.
     """
 
     detections: Detections
@@ -39,6 +41,7 @@ class Forest:
     link_cost: FloatArray = field(default_factory=lambda: np.zeros(0))
     certificate: Certificate | None = None
     record: Mapping[str, Any] = field(default_factory=dict)
+    slack: Mapping[str, FloatArray] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         n = len(self.detections)

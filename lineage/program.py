@@ -93,6 +93,7 @@ class Program:
         pairs: The two links of every daughter pair; int (p, 2).
         mothers: Rows of the detections whose divisions must be one of these pairs, rising.
         pins: What the caller fixed, for messages.
+        rules: What the rows were made of; some solvers know only the usual ones.
     """
 
     graph: CandidateGraph
@@ -106,6 +107,7 @@ class Program:
     pairs: IntArray
     mothers: IntArray
     pins: Pins = field(default_factory=dict)
+    rules: Sequence[Rule] = LINEAGE_RULES
 
     def __len__(self) -> int:
         return len(self.cost)
@@ -187,7 +189,7 @@ def state(graph: CandidateGraph, costs: Costs, *, pins: Pins | None = None, rule
     lower, upper = (cost == -np.inf).astype(float), (cost != np.inf).astype(float)
     _pin(lower, upper, blocks, pins or {})
     cost = np.where(np.isfinite(cost), cost, 0.0)
-    return Program(graph, blocks, cost, matrix, low, high, lower, upper, pairs, mothers, pins or {})
+    return Program(graph, blocks, cost, matrix, low, high, lower, upper, pairs, mothers, pins or {}, rules)
 
 
 def incidence(graph: CandidateGraph, end: IntArray) -> sparse.csr_array:

@@ -27,7 +27,7 @@ class Settings:
             every detection is believed, with it those that cost more than they save are dropped.
         miss: Probability that a cell is missed in a frame, in place of the film's own.
         rounds: How often the costs are estimated from a solution and the film is solved again.
-        solver: ``auto``, ``highs``, ``pulp``, ``pulp:NAME`` or ``greedy``.
+        solver: ``auto``, ``highs``, ``dual``, ``pulp``, ``pulp:NAME`` or ``greedy``.
         gap: Relative gap between objective and bound that is good enough.
         time_limit: Seconds a solver may take, each time.
         threads: Threads a solver may use; 0 leaves it to the solver.

@@ -31,7 +31,7 @@ def solve(  # noqa: PLR0913 - the programme, and how to solve it
         graph: The candidate links.
         costs: Nats; ``select``, ``appear``, ``disappear``, ``divide`` (n,), ``link`` (m,), ``divide_pair`` (link a (p,), link b (p,),
             cost (p,)). What is missing costs 0; plus infinity forbids, minus infinity forces.
-        solver: ``auto``, ``highs``, ``pulp``, ``pulp:NAME``, ``greedy``, or a function Program, Limits -> Solution.
+        solver: ``auto``, ``highs``, ``dual``, ``pulp``, ``pulp:NAME``, ``greedy``, or a function Program, Limits -> Solution.
         gap: Relative gap between objective and lower bound that is good enough; 0 for proven optimal.
         pins: Variables to fix, {block: {row: 0 or 1}}, blocks as in ``costs``.
         start: A forest known before; it is returned when the solver finds no better one in its time.
@@ -55,7 +55,7 @@ def solve(  # noqa: PLR0913 - the programme, and how to solve it
 def as_forest(program: Program, solution: Solution) -> Forest:
     """The forest that a solution describes."""
     parent, selected, cost = program.decode(solution.x)
-    return Forest(program.graph.detections, parent, selected, cost, solution.certificate)
+    return Forest(program.graph.detections, parent, selected, cost, solution.certificate, slack=solution.slack)
 
 
 def _better(program: Program, found: Solution, start: Forest | None, limits: Limits) -> Solution:

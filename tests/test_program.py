@@ -620,7 +620,7 @@ def test_rules_that_admit_nothing_are_blamed():
 
 
 CALL_ERRORS = {
-    "solver": ({"solver": "gurobi"}, "no such solver: gurobi; there are auto, highs, pulp, greedy, pulp:NAME"),
+    "solver": ({"solver": "gurobi"}, "no such solver: gurobi; there are auto, highs, dual, pulp, greedy, pulp:NAME"),
     "negative gap": ({"gap": -0.1}, "gap must be a number from 0 up, not -0.1"),
     "NaN gap": ({"gap": math.nan}, "gap must be a number from 0 up, not nan"),
     "infinite gap": ({"gap": math.inf}, "gap must be a number from 0 up, not inf"),
@@ -645,4 +645,4 @@ def test_a_solver_by_its_name_in_pulp():
     forest = solve(GRAPHS["division"], {"link": -1.0}, "pulp:PULP_CBC_CMD", threads=1)
     assert forest.parent.tolist() == [-1, 0, 0]
     assert forest.certificate.solver == "pulp:PULP_CBC_CMD"
-    assert solver_named("auto") is highs
+    assert solver_named("highs") is highs

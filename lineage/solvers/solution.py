@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -21,10 +22,14 @@ class Solution:
     Attributes:
         x: 0 or 1 for every variable; float (v,).
         certificate: Objective, lower bound, gap, solver, status, seconds.
+        slack: What deciding otherwise would cost at least, nats: ``link`` (m,) and ``select`` (n,); empty when the solver cannot say.
+        memory: What the solver can go on from when a little changes, if it can.
     """
 
     x: FloatArray
     certificate: Certificate
+    slack: Mapping[str, FloatArray] = field(default_factory=dict)
+    memory: object = None
 
     @classmethod
     def of(cls, program: Program, x: Array, bound: float, *, solver: str, started: float, limits: Limits) -> Solution:
