@@ -20,6 +20,7 @@ lint: $(VENV)/.ready-test
 bench: $(VENV)/.ready-test
 	$(RUN)/python benchmarks/measuring.py
 	$(RUN)/python benchmarks/programme.py
+	$(RUN)/python benchmarks/solver.py --sizes 1e4 --solvers dual,dual0,highs,scipy,greedy
 	$(RUN)/python benchmarks/linking.py
 
 $(VENV)/bin/python:
