@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .arrays import Array, Film, Progress, silent
+from .arrays import Array, BoolArray, Film, Progress, silent
 from .candidates import nearest, overlapping, union, usual_radius
 from .detections import Detections
 from .forest import Forest
@@ -82,9 +82,9 @@ def _solved(graph: CandidateGraph, model: FilmModel, settings: Settings) -> Fore
         costs["divide"], costs["divide_pair"] = np.full(n, np.inf), None
     believed = settings.detection is None and not graph.detections.conflicts
     costs["select"] = np.full(n, -np.inf if believed else settings.detection if settings.detection is not None else -5.0)
-    small, costs = _worthwhile(graph, costs)
-    return solve(
-        small,
+    keep, costs = _worthwhile(graph, costs)
+    forest = solve(
+        graph.keep(keep),
         costs,
         settings.solver,
         settings.gap,
@@ -93,10 +93,15 @@ def _solved(graph: CandidateGraph, model: FilmModel, settings: Settings) -> Fore
         seed=settings.seed,
         rules=LINEAGE_RULES,
     )
+    if "link" not in forest.slack:
+        return forest
+    slack = np.zeros(len(graph))  # of a link that was left out nothing is known but that choosing it costs something
+    slack[keep] = forest.slack["link"]
+    return replace(forest, slack={**forest.slack, "link": slack})
 
 
-def _worthwhile(graph: CandidateGraph, costs: dict[str, Any]) -> tuple[CandidateGraph, dict[str, Any]]:
-    """The graph without the links that no cheapest forest holds, and the costs that go with it.
+def _worthwhile(graph: CandidateGraph, costs: dict[str, Any]) -> tuple[BoolArray, dict[str, Any]]:
+    """Which links a cheapest forest may hold, bool (m,), and the costs of the graph of these.
 
     A link is not worth it when ending at its source and appearing at its target costs no more, unless it may be one of a
     pair of daughters (``FilmModel`` has forbidden the pairs that are not worth it).
@@ -105,10 +110,10 @@ def _worthwhile(graph: CandidateGraph, costs: dict[str, Any]) -> tuple[Candidate
     keep = cost < costs["appear"][graph.target] + costs["disappear"][graph.source]
     pairs = costs["divide_pair"]
     if pairs is None:
-        return graph.keep(keep), {**{k: v for k, v in costs.items() if k != "divide_pair"}, "link": cost[keep]}
+        return keep, {**{k: v for k, v in costs.items() if k != "divide_pair"}, "link": cost[keep]}
     a, b, pair_cost = pairs
     alive = pair_cost != np.inf
     keep[a[alive]] = keep[b[alive]] = True
     both = keep[a] & keep[b]
     number = np.cumsum(keep) - 1
-    return graph.keep(keep), {**costs, "link": cost[keep], "divide_pair": (number[a[both]], number[b[both]], pair_cost[both])}
+    return keep, {**costs, "link": cost[keep], "divide_pair": (number[a[both]], number[b[both]], pair_cost[both])}

@@ -6,7 +6,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -255,8 +255,3 @@ def _write_results(forest: Forest, labels: Film, film: Film, folder: Path, progr
     write(forest, folder / "lineages.gexf")
     ctc.write(forest, folder / "ctc", labels=labels, progress=progress)
     overview(forest, film, labels, folder / "overview.png")
-
-
-def with_settings(settings: Settings, **changes: Any) -> Settings:  # noqa: ANN401 - any setting
-    """The settings with those changes that are given (not None)."""
-    return replace(settings, **{name: value for name, value in changes.items() if value is not None})

@@ -337,3 +337,20 @@ def test_real_nuclei_from_silver_masks(data):
     assert forest.certificate.gap <= 1e-4
     assert scores["CHOTA"] >= 0.95
     assert scores["division_f1"] >= 0.86
+
+
+def test_slack_speaks_of_the_links_of_the_whole_graph(film):
+    cells = Detections.from_labels(film.labels)
+    graph = candidate_graph(cells, film.labels, Settings())
+    forest = link_graph(graph, Settings(solver="dual", gap=0))
+    chosen = forest.parent[graph.target] == graph.source
+    slack = forest.slack["link"]
+    assert slack.shape == (len(graph),)
+    assert (slack >= 0).all()
+    # pinning a chosen link off, on the whole graph, costs at least its slack
+    costs = first_guess(cells).costs(graph) | {"select": -math.inf}
+    first = link_graph(graph, Settings(solver="dual", gap=0, rounds=0))
+    for k in np.flatnonzero(first.parent[graph.target] == graph.source)[::60]:
+        other = solve(graph, costs, pins={"link": {int(k): 0}}, gap=0)
+        assert other.certificate.objective - first.certificate.objective >= first.slack["link"][k] - 1e-6
+    assert chosen.any()

@@ -20,8 +20,9 @@ _PRIOR = 5.0  # divisions' worth of the model before
 class Size:
     """Minus the log-likelihood ratio of a size: the same cell against any cell of the film.
 
-    The same cell's logarithm of area (volume) changes by a t step; any cell's is drawn from the film's own normal distribution. Of two
-    daughters, the mean logarithm lies at a mean ``loss`` below the mother's, and their difference is small.
+    The same cell's logarithm of area (volume) changes by a t step; any cell's is drawn from the film's own t distribution. One
+    outline in ten is taken to be wrong, so that its size says nothing. Of two daughters, the mean logarithm lies at a mean
+    ``loss`` below the mother's, and their difference is small.
 
     Attributes:
         step, tail: Scale and degrees of freedom of the change of log area of a cell between frames.
@@ -81,7 +82,3 @@ class Size:
 def log_size(detections: Detections) -> FloatArray:
     """Logarithm of the area (volume) of every detection; (n,)."""
     return np.log(np.maximum(detections.columns["area"], 1e-12))
-
-
-def _log_normal(value: FloatArray, spread: float) -> FloatArray:
-    return -((value / spread) ** 2) / 2 - np.log(spread * np.sqrt(2 * np.pi))
