@@ -27,6 +27,7 @@ class Detections:
         scale: Size of a pixel along each axis of ``position``, physical units; ones when not given.
         conflicts: Sets of rows of which at most one is real.
         n_frames: Length of the film; the last frame with a cell, plus one, when not given.
+        interval: Seconds between frames; None when not known.
     """
 
     frame: IntArray
@@ -36,6 +37,7 @@ class Detections:
     scale: tuple[float, ...] = ()
     conflicts: Sequence[IntArray] = ()
     n_frames: int = 0
+    interval: float | None = None
 
     def __post_init__(self) -> None:
         settle(self, frame=_whole(self.frame, "frame"))
@@ -48,6 +50,8 @@ class Detections:
         for name, column in {"position": self.position, "label": self.label, **self.columns}.items():
             if len(column) != len(self.frame):
                 raise ValueError(f"{name} has {len(column)} rows, but frame has {len(self.frame)}")
+        if self.interval is not None and not 0 < self.interval < np.inf:
+            raise ValueError(f"interval must be a positive number of seconds, not {self.interval}")
         self._check_values()
         settle(self, conflicts=tuple(_whole(rows, "conflicts") for rows in self.conflicts))
         for rows in self.conflicts:

@@ -19,10 +19,11 @@ FLOORS = (  # low to high; a folder is one room
     "certificate measure",
     "detections",
     "graph forest",
-    "candidates features films program settings",
+    "candidates features motion films program settings",
     "scoring solvers matching simulation formats",
-    "solving metrics plot",
-    "linking evaluation provenance",
+    "solving metrics health",
+    "linking evaluation provenance plot",
+    "windows benchmarking report viewing",
     "pipeline",
     "cli",
     "__init__ __main__",
@@ -38,13 +39,13 @@ HEAVY = {  # what a light import does not load
 SISTERS = {  # which packages of the house a module may import; what is not named here imports its own package only
     "restoration": {"segmentation"},
     "lineage/pipeline.py": {"segmentation"},
-    "lineage/cli.py": {"segmentation", "restoration"},  # `lineage train`
+    "lineage/cli/making.py": {"segmentation", "restoration"},  # `lineage train`
 }
 HIDDEN = {  # imports of our own modules inside functions or TYPE_CHECKING that are meant so
     "lineage/__init__.py",  # the lazy table: public names load on first use
     "segmentation/__init__.py",
     "restoration/__init__.py",
-    "lineage/cli.py",  # so that `lineage --help` is quick
+    *(f"lineage/cli/{name}.py" for name in ("shared", "linking", "files", "making", "seeing")),  # so that `lineage --help` is quick
     "lineage/films/__init__.py",  # so that a folder of TIFFs does not load the library for Zarr
     "lineage/pipeline.py",  # so that linking does not load torch
 }

@@ -1,0 +1,103 @@
+"""Commands from film to lineages: demo, track, segment, evaluate."""
+
+from __future__ import annotations
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from lineage.settings import SCORES
+
+from .shared import Json, Out, Scale, Segment, SettingsFile, app, bar, numbers, report, settings_of
+
+
+class _Score(StrEnum):
+    """Evidence that a user may choose."""
+
+    distance = "distance"
+    overlap = "overlap"
+    size = "size"
+
+
+assert tuple(_Score) == SCORES
+
+
+@app.command()
+def demo(
+    out: Out = Path("demo"),
+    seed: Annotated[int, typer.Option(help="Another seed makes another film.")] = 0,
+    segment: Segment = None,
+) -> None:
+    """Simulate a film, track it, and score the result against the truth."""
+    from lineage import pipeline
+
+    done = pipeline.demo(out, settings=settings_of(None, segment=segment), seed=seed, progress=bar)
+    _outcome(done)
+    report(done.scores, None, {})
+
+
+@app.command()
+def track(
+    film: Annotated[Path | None, typer.Argument(help="TIFF stack, folder of TIFFs, NPY or OME-Zarr.", show_default=False)] = None,
+    out: Out = Path("out"),
+    labels: Annotated[Path | None, typer.Option(help="Label masks; the film is segmented when they are not given.")] = None,
+    truth: Annotated[Path | None, typer.Option(help="Truth to score against, such as 01_GT.")] = None,
+    scale: Scale = None,
+    segment: Segment = None,
+    solver: Annotated[str | None, typer.Option(help="auto, dual, highs, pulp, pulp:NAME or greedy.")] = None,
+    gap: Annotated[float | None, typer.Option(help="Relative gap to the optimum that is good enough.")] = None,
+    time_limit: Annotated[float | None, typer.Option(help="Seconds that a solver may take.")] = None,
+    max_gap: Annotated[int | None, typer.Option(help="Most frames in a row that a cell may be missed.")] = None,
+    score: Annotated[list[_Score] | None, typer.Option(help="Evidence to use; repeat for several.", show_default=False)] = None,
+    settings: SettingsFile = None,
+    json_to: Json = None,
+) -> None:
+    """Find the lineages of a film: segment, link, and write all results into one folder."""
+    from lineage import pipeline
+
+    chosen = tuple(score.value for score in score) if score else None
+    wanted = settings_of(settings, segment=segment, solver=solver, gap=gap, time_limit=time_limit, max_gap=max_gap, scores=chosen)
+    command = " ".join(["lineage", *sys.argv[1:]])
+    done = pipeline.run(film, out, labels=labels, truth=truth, scale=numbers(scale), settings=wanted, command=command, progress=bar)
+    _outcome(done, to_stderr=json_to == "-")
+    report(done.scores, json_to, {"film": str(film or labels)})
+
+
+def _outcome(done: Any, *, to_stderr: bool = False) -> None:  # noqa: ANN401 - a Run; importing its module here would be slow
+    forest, certificate = done.forest, done.forest.certificate
+    lines = [
+        f"{int(forest.selected.sum())} cells in {forest.detections.n_frames} frames, "
+        f"{len(forest.roots)} lineages, {len(forest.divisions)} divisions",
+        f"cost {certificate.objective:.3f} nats, lower bound {certificate.bound:.3f}, gap {certificate.gap:.2g} "
+        f"({certificate.status}, {certificate.solver}, {certificate.seconds:.1f} s)",
+        f"results in {done.folder}: {', '.join(sorted(entry.name for entry in done.folder.iterdir()))}",
+    ]
+    print("\n".join(lines), file=sys.stderr if to_stderr else sys.stdout)
+
+
+@app.command()
+def segment(
+    film: Annotated[Path, typer.Argument(help="TIFF stack, folder of TIFFs, NPY or OME-Zarr.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="TIFF stack for the label masks.")] = Path("labels.tif"),
+    method: Annotated[str, typer.Option(help="auto, classical, nuclei-2d, or a weights file.")] = "auto",
+) -> None:
+    """Segment a film into label masks."""
+    from lineage import pipeline
+
+    count = pipeline.segment_to_file(film, out, method, progress=bar)
+    print(f"{count} cells, masks in {out}")
+
+
+@app.command()
+def evaluate(
+    result: Annotated[Path, typer.Argument(help="Result folder, such as 01_RES or out/ctc.")],
+    truth: Annotated[Path, typer.Argument(help="Truth folder, such as 01_GT.")],
+    json_to: Json = None,
+) -> None:
+    """Score a result against the truth."""
+    from lineage.evaluation import evaluate as score
+
+    report(score(result, truth, progress=bar), json_to, {"result": str(result), "truth": str(truth)})
