@@ -15,18 +15,22 @@ from dataclasses import replace
 import numpy as np
 
 from lineage.arrays import FloatArray, IntArray
+from lineage.certificate import relative_gap
 from lineage.program import LINEAGE_RULES, Program
 from lineage.solvers.highs import highs
 from lineage.solvers.limits import Limits
 from lineage.solvers.solution import Solution
 
+from .again import renewed
 from .answer import Impossible, Unsound
 from .climbing import climbed
 from .deciding import Votes
-from .memory import Memory, fits, recalled, remembered
+from .memory import Memory, changed, fits, recalled, remembered
 from .net import Net, net_of
 from .regions import repaired
+from .searching import Found
 from .slack import slacks
+from .sweeps import Shares
 
 
 def dual(program: Program, limits: Limits = Limits(), start: object = None) -> Solution:  # noqa: B008 - frozen
@@ -50,10 +54,8 @@ def dual(program: Program, limits: Limits = Limits(), start: object = None) -> S
     net, links, pairs = net_of(program)
     if ((net.select == np.inf) & (net.off == np.inf)).any():
         return highs(program, limits)
-    begin = recalled(net, start, links) if isinstance(start, Memory) and fits(net, start, len(program.graph)) else None
     try:
-        shares, forest = climbed(net, limits.gap, deadline, begin)
-        found = repaired(net, shares, forest, max(limits.gap, 1e-9), deadline)
+        shares, found = _found(program, (net, links, pairs), start, max(limits.gap, 1e-9), deadline)
     except (Impossible, Unsound):  # HiGHS names the pins that contradict each other, and has a bound of its own
         return highs(program, limits)
     if not math.isfinite(found.objective) or found.bound > found.objective + 1e-6 * max(1.0, abs(found.objective)):
@@ -62,8 +64,21 @@ def dual(program: Program, limits: Limits = Limits(), start: object = None) -> S
     if not ((program.lower <= x).all() and (x <= program.upper).all()):  # a forced link that nothing can pay for
         return highs(program, limits)
     solution = Solution.of(program, x, found.bound, solver="dual", started=started, limits=limits)
-    m = len(program.graph)
-    return replace(solution, slack=slacks(net, shares, found, links, m), memory=remembered(net, shares, found.votes, links, m))
+    slack = slacks(net, shares, found, links, len(program.graph))
+    return replace(solution, slack=slack, memory=remembered(program, net, shares, found, links, pairs))
+
+
+def _found(program: Program, film: tuple[Net, IntArray, IntArray], start: object, gap: float, deadline: float) -> tuple[Shares, Found]:
+    """Shares and forest: from a memory, if that is enough, or from nothing."""
+    net, links, pairs = film
+    if isinstance(start, Memory) and fits(program, net, start):
+        shares, forest = recalled(net, start, links)
+        new = changed(program, net, start, links, pairs)
+        found = renewed(net, start, (shares, forest), (new, start.active[links]), gap, deadline)
+        if relative_gap(found.objective, found.bound) <= gap or time.perf_counter() > deadline:
+            return shares, found
+    shares, forest = climbed(net, gap, deadline)
+    return shares, repaired(net, shares, forest, gap, deadline)
 
 
 def _encoded(program: Program, net: Net, links: IntArray, pairs: IntArray, votes: Votes) -> FloatArray:

@@ -21,7 +21,7 @@ LEAST = 1e-6  # relative gain of a round that is worth another one
 OF_GAP = 0.02  # or this part of the gap asked for
 
 
-def climbed(net: Net, gap: float, deadline: float, begin: tuple[Shares, Votes] | None = None) -> tuple[Shares, Votes]:
+def climbed(net: Net, gap: float, deadline: float) -> tuple[Shares, Votes]:
     """Shares whose bound is near the relaxation's, and a forest.
 
     Sweeps move costs between neighbours only; the flow carries what is left over through the film, but knows nothing of what

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import numba
+
+OPTIONS: Any = {"cache": True, "nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}
 
 F = TypeVar("F", bound=Callable[..., object])
 
 
 def compiled(function: F) -> F:
     """A function compiled to machine code at its first call; the result is cached on disk, so that this happens once."""
-    return cast(F, numba.njit(cache=True, nogil=True, error_model="numpy")(function))
+    return cast(F, numba.njit(**OPTIONS)(function))
+
+
+def inner(function: F) -> F:
+    """A function that only compiled functions call: without a door to Python it is compiled in half the time."""
+    return cast(F, numba.njit(**{**OPTIONS, "no_cpython_wrapper": True})(function))

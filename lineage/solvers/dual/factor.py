@@ -18,11 +18,11 @@ import math
 
 from lineage.arrays import FloatArray
 
-from .compiled import compiled
+from .compiled import inner
 from .net import Net
 
 
-@compiled
+@inner
 def cheapest(first: int, last: int, share: FloatArray) -> tuple[float, float, float, int, int]:
     """The three smallest of some shares and where the first two are; infinite and -1 where there are too few."""
     p = q = r = math.inf
@@ -42,7 +42,7 @@ def cheapest(first: int, last: int, share: FloatArray) -> tuple[float, float, fl
     return p, q, r, a, b
 
 
-@compiled
+@inner
 def smallest(first: int, last: int, share: FloatArray, other: float) -> float:
     """The smallest of some shares and another number."""
     low = other
@@ -51,7 +51,7 @@ def smallest(first: int, last: int, share: FloatArray, other: float) -> float:
     return low
 
 
-@compiled
+@inner
 def needed(p: float, q: float, r: float, none: float, divide: float, far: float) -> tuple[float, float, float]:
     """What a detection needs of its out shares: of the cheapest, of the second cheapest and of each other one.
 
@@ -81,13 +81,13 @@ def needed(p: float, q: float, r: float, none: float, divide: float, far: float)
     return p, rest, rest
 
 
-@compiled
+@inner
 def past_needed(p: float, q: float, none: float, far: float) -> float:
     """What a detection needs of each in share: it has at most one parent, so all get the same."""
     return none if none <= p else 0.5 * (p + min(q, none, p + far))
 
 
-@compiled
+@inner
 def best_pair(net: Net, v: int, share: FloatArray) -> tuple[float, int]:
     """The cheapest listed pair of daughters, division included, and which it is; infinite and -1 without any."""
     low, best = math.inf, -1
@@ -98,13 +98,13 @@ def best_pair(net: Net, v: int, share: FloatArray) -> tuple[float, int]:
     return low, best
 
 
-@compiled
+@inner
 def past(net: Net, v: int, into: FloatArray) -> float:
     """Cost of a detection's cheapest past."""
     return smallest(net.into[v], net.into[v + 1], into, net.appear[v])
 
 
-@compiled
+@inner
 def future(net: Net, v: int, out: FloatArray) -> float:
     """Cost of a detection's cheapest future."""
     p, q, _, _, _ = cheapest(net.out[v], net.out[v + 1], out)
@@ -115,7 +115,7 @@ def future(net: Net, v: int, out: FloatArray) -> float:
     return best
 
 
-@compiled
+@inner
 def paired_needed(net: Net, v: int, share: FloatArray, none: float) -> FloatArray:
     """What a detection whose pairs have costs needs of each out share; the three cases of ``needed``.
 
@@ -151,7 +151,7 @@ def paired_needed(net: Net, v: int, share: FloatArray, none: float) -> FloatArra
     return need
 
 
-@compiled
+@inner
 def _rival_of_one(net: Net, v: int, k: int, share: FloatArray, rival: float) -> float:
     """The best future without the link k, of those given and the pairs."""
     for j in range(net.first[v], net.first[v + 1]):
@@ -160,7 +160,7 @@ def _rival_of_one(net: Net, v: int, k: int, share: FloatArray, rival: float) -> 
     return rival
 
 
-@compiled
+@inner
 def _raise_pair(net: Net, v: int, best: int, share: FloatArray, need: FloatArray, none: float) -> float:
     """Raise the shares of the best pair in ``need``; returns the level reached."""
     a, b = net.out[v], net.out[v + 1]

@@ -12,19 +12,22 @@ flow are shares: a link's in share is the price of its target's past.
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from lineage.arrays import BoolArray, FloatArray, IntArray
 
-from .compiled import compiled
+from .compiled import compiled, inner
 from .deciding import Votes
 from .factor import best_pair, cheapest
 from .net import Net
 from .sweeps import Shares
 
-NODE, APPEAR, DISAPPEAR, DIVIDE = -1, -2, -3, -4
+NODE: Any = np.int64(-1)  # of one type, lest a variant of a kernel be compiled for each
+APPEAR: Any = np.int64(-2)
+DISAPPEAR: Any = np.int64(-3)
+DIVIDE: Any = np.int64(-4)
 
 
 class Flow(NamedTuple):
@@ -92,7 +95,7 @@ def priced(net: Net, shares: Shares, reach: float) -> Flow:
     return flow
 
 
-@compiled
+@inner
 def _saturate(net: Net, flow: Flow) -> None:
     """Every arc of negative reduced cost carries flow; count what arrives and leaves."""
     price, excess = flow.price, flow.excess
@@ -148,7 +151,7 @@ def front(n: int, m: int) -> Front:
     return Front(np.zeros(s), seen, done, before, by, np.zeros(heap), np.zeros(heap, np.int64), np.zeros(2, np.int64), final)
 
 
-@compiled
+@inner
 def _reach(f: Front, search: int, side: int, distance: float, before: int, by: int) -> None:
     """Note a path to a side if it is the shortest yet, and put it on the heap."""
     if f.seen[side] == search and f.distance[side] <= distance:
@@ -165,7 +168,7 @@ def _reach(f: Front, search: int, side: int, distance: float, before: int, by: i
     f.key[i], f.side[i] = distance, side
 
 
-@compiled
+@inner
 def _nearest(f: Front) -> tuple[float, int]:
     """Take the nearest side off the heap."""
     key, side = f.key[0], f.side[0]
@@ -185,7 +188,7 @@ def _nearest(f: Front) -> tuple[float, int]:
     return key, side
 
 
-@compiled
+@inner
 def _leave(net: Net, flow: Flow, f: Front, search: int, u: int, d: float) -> None:
     """Go on from a side along arcs that can take more flow, or give some back."""
     price, world, v = flow.price, 2 * len(flow.node), u // 2
@@ -197,7 +200,7 @@ def _leave(net: Net, flow: Flow, f: Front, search: int, u: int, d: float) -> Non
         if flow.on[1, v]:
             _reach(f, search, world, d + max(0.0, here - flow.appear[v]), u, APPEAR)
         for k in range(net.into[v], net.into[v + 1]):
-            e = int(net.at_out[k])
+            e = int(0 + net.at_out[k])
             if flow.link[e]:
                 w = 2 * net.source[e] + 1
                 _reach(f, search, w, d + max(0.0, here - net.link[e] - price[w]), u, e)
@@ -214,7 +217,7 @@ def _leave(net: Net, flow: Flow, f: Front, search: int, u: int, d: float) -> Non
             _reach(f, search, w, d + max(0.0, net.link[e] + here - price[w]), u, e)
 
 
-@compiled
+@inner
 def _arrive(net: Net, flow: Flow, f: Front, search: int, u: int, d: float) -> None:
     """Go back from a side along arcs that can bring more flow to it, or take some from it."""
     price, world, v = flow.price, 2 * len(flow.node), u // 2
@@ -225,7 +228,7 @@ def _arrive(net: Net, flow: Flow, f: Front, search: int, u: int, d: float) -> No
         if not flow.on[1, v] and flow.appear[v] < math.inf:
             _reach(f, search, world, d + max(0.0, flow.appear[v] - here), u, APPEAR)
         for k in range(net.into[v], net.into[v + 1]):
-            e = int(net.at_out[k])
+            e = int(0 + net.at_out[k])
             if not flow.link[e]:
                 w = 2 * net.source[e] + 1
                 _reach(f, search, w, d + max(0.0, net.link[e] + price[w] - here), u, e)
@@ -242,13 +245,13 @@ def _arrive(net: Net, flow: Flow, f: Front, search: int, u: int, d: float) -> No
             _reach(f, search, w, d + max(0.0, price[w] - net.link[e] - here), u, e)
 
 
-@compiled
+@inner
 def _balance(net: Net, flow: Flow, f: Front, search: int, start: int) -> bool:
     """Put one side right along the cheapest path to one that is wrong the other way, or to the world; False if there is none."""
     world = 2 * len(flow.node)
     sign = 1 if flow.excess[start] > 0 else -1
     f.size[0] = f.size[1] = 0
-    _reach(f, search, start, 0.0, -1, 0)
+    _reach(f, search, start, 0.0, NODE, NODE)
     end, reached = -1, 0.0
     while f.size[0] > 0:
         d, u = _nearest(f)
@@ -305,7 +308,7 @@ def share_prices(net: Net, flow: Flow, shares: Shares) -> None:
     """The prices as shares, in place."""
     for v in range(len(net.select)):
         for k in range(net.into[v], net.into[v + 1]):
-            e = int(net.at_out[k])
+            e = int(0 + net.at_out[k])
             shares.into[k] = flow.price[2 * v]
             shares.out[e] = net.link[e] - flow.price[2 * v]
 

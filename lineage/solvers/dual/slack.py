@@ -8,15 +8,15 @@ import numpy as np
 
 from lineage.arrays import BoolArray, FloatArray, IntArray
 
-from .compiled import compiled
+from .compiled import compiled, inner
 from .deciding import Votes
 from .factor import cheapest, future, past, smallest
 from .net import Net
-from .regions import Found
-from .sweeps import Shares, regrets
+from .searching import Found
+from .sweeps import Shares, bound, regrets
 
 
-@compiled
+@inner
 def _without_child(net: Net, shares: Shares, v: int, e: int) -> float:
     """Cost of a detection's best choice without a link out of it."""
     p, q, r, i, j = cheapest(net.out[v], net.out[v + 1], shares.out)
@@ -28,7 +28,7 @@ def _without_child(net: Net, shares: Shares, v: int, e: int) -> float:
     return min(net.off[v], shares.own[v] + past(net, v, shares.into) + after)
 
 
-@compiled
+@inner
 def _without_parent(net: Net, shares: Shares, v: int, e: int) -> float:
     """Cost of a detection's best choice without a link into it."""
     place = net.at_in[e]
@@ -48,7 +48,7 @@ def _flipped(net: Net, shares: Shares, link: BoolArray, there: BoolArray, regret
         other[v] = (net.off[v] if there[v] else on) - min(net.off[v], on)
     for e in range(len(link)):
         if link[e]:
-            a, b = int(net.source[e]), int(net.target[e])
+            a, b = int(0 + net.source[e]), int(0 + net.target[e])
             best_a = min(net.off[a], shares.own[a] + past(net, a, shares.into) + future(net, a, shares.out))
             best_b = min(net.off[b], shares.own[b] + past(net, b, shares.into) + future(net, b, shares.out))
             lost = _without_child(net, shares, a, e) - best_a
@@ -78,7 +78,7 @@ def slacks(net: Net, shares: Shares, found: Found, links: IntArray, n_links: int
     regret = at_source + at_target
     other = _flipped(net, shares, votes.at_source, votes.there, regret)
     lift = _of_region(found)
-    gap = found.objective - found.bound
+    gap = found.objective - bound(net, shares) - float(found.lift.sum())  # what these shares prove, which may be less than the best bound
     a, b = net.source, net.target
     both = np.where(found.region[a] == found.region[b], np.maximum(lift[a], lift[b]), lift[a] + lift[b])
     link = np.full(n_links, np.inf)

@@ -9,7 +9,7 @@ import numpy as np
 
 from lineage.arrays import FloatArray, IntArray
 
-from .compiled import compiled
+from .compiled import compiled, inner
 from .factor import cheapest, future, needed, paired_needed, past, past_needed
 from .net import Net
 
@@ -36,7 +36,7 @@ def even_shares(net: Net) -> Shares:
     return Shares(net.link / 2, (net.link / 2)[net.at_out], own, np.zeros(len(net.rivals)))
 
 
-@compiled
+@inner
 def forward(net: Net, shares: Shares, t: int, weight: float) -> None:
     """Detections of a frame send on what they do not need of their out shares (or a part of it)."""
     out, into = shares.out, shares.into
@@ -61,7 +61,7 @@ def forward(net: Net, shares: Shares, t: int, weight: float) -> None:
                 out[e] -= rest
 
 
-@compiled
+@inner
 def backward(net: Net, shares: Shares, t: int) -> None:
     """Detections of a frame send back what they do not need of their in shares."""
     out, into = shares.out, shares.into
@@ -77,7 +77,7 @@ def backward(net: Net, shares: Shares, t: int) -> None:
             into[k] = keep
 
 
-@compiled
+@inner
 def compete(net: Net, shares: Shares, t: int, seen: FloatArray) -> None:
     """Detections of a frame hand their cost to their conflict sets, and these hand back all but what decides between them."""
     a, b = net.set_frames[t], net.set_frames[t + 1]
