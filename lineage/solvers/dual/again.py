@@ -12,11 +12,14 @@ import numpy as np
 from lineage.arrays import BoolArray
 from lineage.certificate import relative_gap
 
-from .deciding import Votes, objective
+from .deciding import Votes, vote
 from .memory import Memory
 from .net import Net
-from .searching import ACTIVE, AROUND, Found, Search, closed, grown, improve, rebound, search, short
-from .sweeps import Shares, regrets
+from .regions import begun, mended, seeds
+from .searching import ACTIVE, Found, Search, grown, rebound, search, short, wanted
+from .sweeps import Shares, ascend_among, regrets
+
+HOPS, SWEEPS = 5, 6  # how far around a change, and how often, shares are swept
 
 
 def renewed(
@@ -32,31 +35,39 @@ def renewed(
         gap: Relative gap that is good enough.
         deadline: ``time.perf_counter()`` when to stop.
     """
-    now, new = _begin(net, memory, begin, changes)
-    near = new
-    for _ in range(AROUND):
-        near = grown(net, now.regret, near, ACTIVE)
-    improve(now, np.flatnonzero(closed(net, near)), deadline)
-    search(now, short(now, now.best) & near, gap, deadline, whole=True)
-    if relative_gap(now.objective, now.bound) > gap:
-        search(now, short(now, now.best) & ~now.inside, gap, deadline, whole=True)
+    now, new, votes = _begin(net, memory, begin, changes)
+    new &= seeds(now, votes)
+    for _ in range(2):  # where something changed; then, if that is not enough, wherever the forest costs too much
+        left = mended(now, votes, new, len(new))
+        assert left is not None
+        if relative_gap(now.objective, now.bound) <= gap:
+            break
+        search(now, left, gap, deadline, whole=True)
+        votes, new = wanted(now), short(now, now.best) & ~now.inside
     return now.found()
 
 
-def _begin(net: Net, memory: Memory, begin: tuple[Shares, Votes], changes: tuple[BoolArray, BoolArray]) -> tuple[Search, BoolArray]:
-    """The search with every wish as in the old forest, and the detections that changed, with those of their old regions."""
+def _begin(net: Net, memory: Memory, begin: tuple[Shares, Votes], changes: tuple[BoolArray, BoolArray]) -> tuple[Search, BoolArray, Votes]:
+    """The search, the detections whose shares or region changed, and what each wants: those near a change anew, others as before."""
     (shares, best), (new, active) = begin, changes
     at_source, at_target = regrets(net, shares)
     regret = at_source + at_target
-    region = np.where(memory.lift[memory.region] > 0, memory.region, -1)
-    region[memory.region < 0] = -1
-    gone = np.zeros(len(new), bool)
-    gone[region[new & (region >= 0)]] = True
-    undone = (region >= 0) & gone[region]
-    region[undone] = -1
+    near = new
+    for _ in range(HOPS):
+        near = grown(net, regret, near, ACTIVE)
+    ascend_among(net, shares, np.flatnonzero(near), SWEEPS)
+    wide = grown(net, regret, near, np.inf)
+    region = np.where(memory.region >= 0, memory.region, len(new))
+    gone = np.zeros(len(new) + 1, bool)
+    gone[region[wide]] = gone[len(new)] = True
+    region = np.where(gone[region], -1, region)
     lift = np.where(region >= 0, memory.lift, 0.0)
-    there, source, target = (np.where(column, 100, 0).astype(np.int8) for column in best)
-    active = active | (regret < ACTIVE)
-    now = Search(net, shares, regret, active, there, source, target, region >= 0, lift, region, best, objective(net, shares, best))
+    votes = vote(net, shares)
+    votes.there[~near] = best.there[~near]
+    votes.at_source[~near[net.source]] = best.at_source[~near[net.source]]
+    votes.at_target[~near[net.target]] = best.at_target[~near[net.target]]
+    now = begun(net, shares, votes, best)
+    now.active |= active
+    now.lift, now.region, now.inside = lift, region, region >= 0
     rebound(now)
-    return now, new | undone
+    return now, wide | ((memory.region >= 0) & (region < 0)), votes

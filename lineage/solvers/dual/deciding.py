@@ -107,8 +107,9 @@ def agreed(net: Net, votes: Votes) -> Votes:
         for s in np.flatnonzero(np.add.reduceat(there[net.rivals].astype(int), net.sets[:-1]) > 1):  # few, and each changes the next
             rows = net.rivals[net.sets[s] : net.sets[s + 1]]
             rows = rows[there[rows]]
-            there[rows] = False
-            there[rows[np.argmin(net.select[rows])]] = True
+            if len(rows) > 1:
+                there[rows] = False
+                there[rows[np.argmin(net.select[rows])]] = True
     link = votes.at_source & votes.at_target & there[net.source] & there[net.target]
     busy = np.zeros(len(there), bool)
     busy[net.source[link]] = busy[net.target[link]] = True

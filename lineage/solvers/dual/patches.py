@@ -20,15 +20,15 @@ from lineage.arrays import BoolArray, FloatArray, IntArray
 
 from .compiled import compiled, inner
 from .deciding import Votes
-from .desk import MOST, ROWS, TIE, Desk, desk_for, lay
+from .desk import MOST, ROWS, TIE, Desk, clear, desk_for, lay, list_choices
 from .net import Net
 from .sweeps import Shares
-from .trying import least, write
+from .trying import GIVEN_UP, Layers, least, no_layers, write
 
-__all__ = ["Patches", "desk_for", "no_patches", "patch"]
+__all__ = ["Patches", "desk_for", "no_layers", "no_patches", "patch"]
 
-SOME, PART = 2, 0.02  # patches given up before the rest is not tried: so many, and this part of the detections seen
-FIRST, WIDER = 0.25, 11.0  # regrets looked for at first, and how many times more if there are none
+PART = 0.02  # of the detections seen, in patches given up, before the rest is not tried
+FIRST, WIDER = 0.25, 10.0  # regrets looked for at first, and how many times more if there are none
 
 
 class Patches(NamedTuple):
@@ -56,24 +56,25 @@ def no_patches(n: int) -> Patches:
 
 
 @inner
-def _solve(net: Net, shares: Shares, votes: Votes, patches: Patches, desk: Desk, root: int) -> None:
+def _solve(  # noqa: PLR0913 - columns
+    net: Net, shares: Shares, votes: Votes, patches: Patches, desk: Desk, layers: Layers, root: int
+) -> None:
     """Solve one patch: its votes and its lift, or that it failed."""
     r = int(patches.size[root])
-    found = -1.0
+    found = GIVEN_UP
     if r <= ROWS:
-        fits = lay(net, shares, votes, patches.after, desk, root)
+        lay(net, shares, votes, patches.after, desk, root)
         limit = FIRST
-        while fits and limit <= MOST:
-            found = least(net, shares, desk, r, limit)
+        while limit <= MOST and list_choices(net, shares, votes, desk, r, limit):
+            found = least(net, shares.own, desk, layers, r, limit)
             if found < math.inf:
                 break
-            limit, found = WIDER * limit, -1.0
-        if found >= 0:
+            limit, found = WIDER * limit, GIVEN_UP
+        if found != GIVEN_UP:
             outside = write(net, votes, desk, r)
             patches.lift[root] = max(0.0, found - TIE * outside)
-        for i in range(r):
-            desk.place[desk.rows[i]] = -1
-    patches.failed[root] = found < 0
+        clear(desk, r)
+    patches.failed[root] = found == GIVEN_UP
 
 
 @inner
@@ -131,7 +132,9 @@ def _differ(net: Net, votes: Votes, patches: Patches, root: int) -> int:
 
 
 @compiled
-def patch(net: Net, shares: Shares, votes: Votes, patches: Patches, desk: Desk, seeds: IntArray) -> bool:
+def patch(  # noqa: PLR0913 - columns
+    net: Net, shares: Shares, votes: Votes, patches: Patches, desk: Desk, layers: Layers, seeds: IntArray, patience: int
+) -> bool:
     """Solve and join patches, from some detections on, until no link of a patch that was solved is disputed.
 
     Args:
@@ -140,7 +143,9 @@ def patch(net: Net, shares: Shares, votes: Votes, patches: Patches, desk: Desk, 
         votes: What each detection wants; changed in place.
         patches: Where patches begin, changed in place.
         desk: To work on.
+        layers: To work on.
         seeds: Detections to begin with; (k,).
+        patience: How many may be given up before the rest is not tried, besides a small part.
 
     Returns:
         Whether it was worth it; False when so many were given up that the rest was not tried.
@@ -152,10 +157,10 @@ def patch(net: Net, shares: Shares, votes: Votes, patches: Patches, desk: Desk, 
         root = int(patches.root[seeds[i]])
         while patches.lift[root] < 0 and not patches.failed[root]:
             root = _close(net, patches, desk, root)
-            _solve(net, shares, votes, patches, desk, root)
+            _solve(net, shares, votes, patches, desk, layers, root)
             if not patches.failed[root]:
                 root = _differ(net, votes, patches, root)
             given_up += patches.failed[root]
-        if given_up > SOME + i * PART:
+        if given_up > patience + i * PART:
             return False
     return True

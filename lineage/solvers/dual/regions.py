@@ -19,12 +19,13 @@ from lineage.arrays import BoolArray
 
 from .deciding import Votes, agreed, objective, vote
 from .net import Net
-from .patches import desk_for, no_patches, patch
+from .patches import desk_for, no_layers, no_patches, patch
 from .searching import ACTIVE, Found, Search, offer, rebound, search, short, wanted
 from .sweeps import Shares, ascend, regrets
 
 __all__ = ["Found", "repaired"]
 
+SOME = 2  # patches that may be given up before the rest is not tried, and a small part of all
 LEAST = 1e-10  # lift below which a region is let go again
 
 
@@ -74,11 +75,11 @@ def _wishes(votes: Votes) -> tuple[NDArray[np.int8], NDArray[np.int8], NDArray[n
     return one, two, three
 
 
-def mended(now: Search, votes: Votes, new: BoolArray) -> BoolArray | None:
+def mended(now: Search, votes: Votes, new: BoolArray, patience: int = SOME) -> BoolArray | None:
     """Solve patches from some detections on; where detections of those given up still disagree, None if too many were."""
     net, n = now.net, len(now.lift)
     patches, found = no_patches(n), Votes(*(column.copy() for column in votes))
-    if not patch(net, now.shares, found, patches, desk_for(net, now.shares), np.flatnonzero(new)):
+    if not patch(net, now.shares, found, patches, desk_for(net, now.shares), no_layers(), np.flatnonzero(new), patience):
         return None
     now.there, now.at_source, now.at_target = _wishes(found)
     rows = np.flatnonzero(patches.root >= 0)

@@ -37,44 +37,42 @@ def even_shares(net: Net) -> Shares:
 
 
 @inner
-def forward(net: Net, shares: Shares, t: int, weight: float) -> None:
-    """Detections of a frame send on what they do not need of their out shares (or a part of it)."""
+def send_on(net: Net, shares: Shares, v: int, weight: float) -> None:
+    """A detection sends on what it does not need of its out shares (or a part of it)."""
     out, into = shares.out, shares.into
-    for v in range(net.frames[t], net.frames[t + 1]):
-        a, b = net.out[v], net.out[v + 1]
-        if a == b:
-            continue
-        none = min(net.disappear[v], net.off[v] - shares.own[v] - past(net, v, into))
-        if net.first[v] < net.first[v + 1]:
-            need = paired_needed(net, v, out, none)
-            for e in range(a, b):
-                rest = weight * (out[e] - need[e - a])
-                into[net.at_in[e]] += rest
-                out[e] -= rest
-        else:
-            p, q, r, i, j = cheapest(a, b, out)
-            one, two, others = needed(p, q, r, none, net.divide[v], net.far)
-            for e in range(a, b):
-                keep = one if e == i else two if e == j else others
-                rest = weight * (out[e] - keep)
-                into[net.at_in[e]] += rest
-                out[e] -= rest
+    a, b = net.out[v], net.out[v + 1]
+    if a == b:
+        return
+    none = min(net.disappear[v], net.off[v] - shares.own[v] - past(net, v, into))
+    if net.first[v] < net.first[v + 1]:
+        need = paired_needed(net, v, out, none)
+        for e in range(a, b):
+            rest = weight * (out[e] - need[e - a])
+            into[net.at_in[e]] += rest
+            out[e] -= rest
+    else:
+        p, q, r, i, j = cheapest(a, b, out)
+        one, two, others = needed(p, q, r, none, net.divide[v], net.far)
+        for e in range(a, b):
+            keep = one if e == i else two if e == j else others
+            rest = weight * (out[e] - keep)
+            into[net.at_in[e]] += rest
+            out[e] -= rest
 
 
 @inner
-def backward(net: Net, shares: Shares, t: int) -> None:
-    """Detections of a frame send back what they do not need of their in shares."""
+def send_back(net: Net, shares: Shares, v: int) -> None:
+    """A detection sends back what it does not need of its in shares."""
     out, into = shares.out, shares.into
-    for v in range(net.frames[t], net.frames[t + 1]):
-        a, b = net.into[v], net.into[v + 1]
-        if a == b:
-            continue
-        none = min(net.appear[v], net.off[v] - shares.own[v] - future(net, v, out))
-        p, q, _, _, _ = cheapest(a, b, into)
-        keep = past_needed(p, q, none, net.far)
-        for k in range(a, b):
-            out[net.at_out[k]] += into[k] - keep
-            into[k] = keep
+    a, b = net.into[v], net.into[v + 1]
+    if a == b:
+        return
+    none = min(net.appear[v], net.off[v] - shares.own[v] - future(net, v, out))
+    p, q, _, _, _ = cheapest(a, b, into)
+    keep = past_needed(p, q, none, net.far)
+    for k in range(a, b):
+        out[net.at_out[k]] += into[k] - keep
+        into[k] = keep
 
 
 @inner
@@ -110,20 +108,33 @@ def ascend(net: Net, shares: Shares, rounds: int) -> None:
             if sets:
                 compete(net, shares, t, seen)
                 compete(net, shares, t, seen)
-            forward(net, shares, t, 1.0)
+            for v in range(net.frames[t], net.frames[t + 1]):
+                send_on(net, shares, v, 1.0)
         for i in range(n_frames):
             t = n_frames - 1 - i
             if sets:
                 compete(net, shares, t, seen)
                 compete(net, shares, t, seen)
-            backward(net, shares, t)
+            for v in range(net.frames[t], net.frames[t + 1]):
+                send_back(net, shares, v)
 
 
 @compiled
 def settle_between(net: Net, shares: Shares) -> None:
     """One forward sweep at half weight: both ends of a link then see which way it leans. The bound is concave, so it cannot fall."""
-    for t in range(len(net.frames) - 1):
-        forward(net, shares, t, 0.5)
+    for v in range(len(net.select)):
+        send_on(net, shares, v, 0.5)
+
+
+@compiled
+def ascend_among(net: Net, shares: Shares, rows: IntArray, rounds: int) -> None:
+    """So many sweeps forward and backward over some detections, rising, and half a one at the end; conflict sets keep what they have."""
+    for i in range(rounds + 1):
+        for v in rows:
+            send_on(net, shares, v, 1.0 if i < rounds else 0.5)
+        if i < rounds:
+            for v in rows[::-1]:
+                send_back(net, shares, v)
 
 
 @compiled
