@@ -66,7 +66,7 @@ def _begin(net: Net, memory: Memory, begin: tuple[Shares, Votes], changes: tuple
     votes.there[~near] = best.there[~near]
     votes.at_source[~near[net.source]] = best.at_source[~near[net.source]]
     votes.at_target[~near[net.target]] = best.at_target[~near[net.target]]
-    now = begun(net, shares, votes, best)
+    now = begun(net, shares, votes, best, regret)
     now.active |= active
     now.lift, now.region, now.inside = lift, region, region >= 0
     rebound(now)

@@ -15,7 +15,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from lineage.arrays import BoolArray
+from lineage.arrays import BoolArray, FloatArray
 
 from .deciding import Votes, agreed, objective, vote
 from .net import Net
@@ -26,6 +26,7 @@ from .sweeps import Shares, ascend, regrets
 __all__ = ["Found", "repaired"]
 
 SOME = 2  # patches that may be given up before the rest is not tried, and a small part of all
+ROUNDING = 1e-9  # what a vote may cost beyond the best without being looked at
 LEAST = 1e-10  # lift below which a region is let go again
 
 
@@ -40,7 +41,8 @@ def repaired(net: Net, shares: Shares, best: Votes, gap: float, deadline: float)
         deadline: ``time.perf_counter()`` when to stop.
     """
     votes = vote(net, shares)
-    now = begun(net, shares, votes, best)
+    at_source, at_target = regrets(net, shares)
+    now = begun(net, shares, votes, best, at_source + at_target)
     new = seeds(now, votes)
     left = mended(now, votes, new)
     if left is None:
@@ -59,10 +61,8 @@ def repaired(net: Net, shares: Shares, best: Votes, gap: float, deadline: float)
     return now.found()
 
 
-def begun(net: Net, shares: Shares, votes: Votes, best: Votes) -> Search:
+def begun(net: Net, shares: Shares, votes: Votes, best: Votes, regret: FloatArray) -> Search:
     """The search before anything is solved."""
-    at_source, at_target = regrets(net, shares)
-    regret = at_source + at_target
     n, wish = len(net.select), _wishes(votes)
     now = Search(net, shares, regret, regret < ACTIVE, *wish, np.zeros(n, bool), np.zeros(n), np.full(n, -1), best, math.inf)
     now.objective = objective(net, shares, best)
@@ -94,7 +94,7 @@ def mended(now: Search, votes: Votes, new: BoolArray, patience: int = SOME) -> B
     now.active |= inner | (found.at_source != found.at_target)
     offer(now, agreed(net, found))
     rebound(now)
-    return seeds(now, found) & given_up
+    return seeds(now, found) & given_up if given_up.any() else given_up
 
 
 def settled(now: Search) -> BoolArray:
@@ -109,7 +109,7 @@ def settled(now: Search) -> BoolArray:
 def seeds(now: Search, votes: Votes) -> BoolArray:
     """Detections at the ends of a disputed link, or whose vote is not their best, or whose rivals are not at theirs."""
     net = now.net
-    new = short(now, votes)
+    new = short(now, votes, ROUNDING)
     disputed = votes.at_source != votes.at_target
     new[net.source[disputed]] = new[net.target[disputed]] = True
     return new

@@ -144,12 +144,12 @@ def _book(now: Search, local: Local, answer: Answer) -> None:
     now.lift[rows[first]] = np.maximum(answer.least - reached, 0.0)
 
 
-def short(now: Search, votes: Votes) -> BoolArray:
+def short(now: Search, votes: Votes, rounding: float = 1e-6) -> BoolArray:
     """Detections whose vote costs more than their best choice, or whose rivals' does."""
     net = now.net
-    new: BoolArray = costs_of(net, now.shares, votes) > factors(net, now.shares) + 1e-6
+    new: BoolArray = costs_of(net, now.shares, votes) > factors(net, now.shares) + rounding
     if len(net.sets) > 1:
-        over = set_costs(net, now.shares, votes.there) > set_factors(net, now.shares) + 1e-6
+        over = set_costs(net, now.shares, votes.there) > set_factors(net, now.shares) + rounding
         new[net.rivals[np.repeat(over, np.diff(net.sets))]] = True
     return new
 

@@ -10,49 +10,52 @@ from lineage.arrays import BoolArray, FloatArray, IntArray
 
 from .compiled import compiled, inner
 from .deciding import Votes
-from .factor import cheapest, future, past, smallest
+from .factor import cheapest, future, past
 from .net import Net
 from .searching import Found
 from .sweeps import Shares, bound, regrets
 
 
 @inner
-def _without_child(net: Net, shares: Shares, v: int, e: int) -> float:
-    """Cost of a detection's best choice without a link out of it."""
+def _without_child(net: Net, shares: Shares, v: int, e: int, before: float) -> float:
+    """Cost of a detection's best choice without a link out of it, ``before`` that of its best past."""
     p, q, r, i, j = cheapest(net.out[v], net.out[v + 1], shares.out)
     one, two = (q, r) if e == i else (p, r) if e == j else (p, q)
     after = min(net.disappear[v], one, one + two + net.divide[v])
     for k in range(net.first[v], net.first[v + 1]):
         if net.one[k] != e and net.two[k] != e:
             after = min(after, net.pair[k] + shares.out[net.one[k]] + shares.out[net.two[k]])
-    return min(net.off[v], shares.own[v] + past(net, v, shares.into) + after)
+    return min(net.off[v], shares.own[v] + before + after)
 
 
 @inner
-def _without_parent(net: Net, shares: Shares, v: int, e: int) -> float:
-    """Cost of a detection's best choice without a link into it."""
-    place = net.at_in[e]
-    before = smallest(net.into[v], place, shares.into, net.appear[v])
-    before = smallest(place + 1, net.into[v + 1], shares.into, before)
-    return min(net.off[v], shares.own[v] + before + future(net, v, shares.out))
+def _without_parent(net: Net, shares: Shares, v: int, e: int, after: float) -> float:
+    """Cost of a detection's best choice without a link into it, ``after`` that of its best future."""
+    before = net.appear[v]
+    for k in range(net.into[v], net.into[v + 1]):
+        if net.at_out[k] != e:
+            before = min(before, shares.into[k])
+    return min(net.off[v], shares.own[v] + before + after)
 
 
 @compiled
 def _flipped(net: Net, shares: Shares, link: BoolArray, there: BoolArray, regret: FloatArray) -> FloatArray:
     """What each detection's other state costs beyond its best choice; chosen links' ``regret`` becomes that of doing without."""
     other = np.empty(len(there))
+    regret[link] = 0.0
     for v in range(len(there)):
-        on = math.inf
+        on, before, after = math.inf, past(net, v, shares.into), future(net, v, shares.out)
         if net.select[v] < math.inf:
-            on = shares.own[v] + past(net, v, shares.into) + future(net, v, shares.out)
-        other[v] = (net.off[v] if there[v] else on) - min(net.off[v], on)
-    for e in range(len(link)):
-        if link[e]:
-            a, b = int(0 + net.source[e]), int(0 + net.target[e])
-            best_a = min(net.off[a], shares.own[a] + past(net, a, shares.into) + future(net, a, shares.out))
-            best_b = min(net.off[b], shares.own[b] + past(net, b, shares.into) + future(net, b, shares.out))
-            lost = _without_child(net, shares, a, e) - best_a
-            regret[e] = lost + _without_parent(net, shares, b, e) - best_b
+            on = shares.own[v] + before + after
+        best = min(net.off[v], on)
+        other[v] = (net.off[v] if there[v] else on) - best
+        for e in range(net.out[v], net.out[v + 1]):
+            if link[e]:
+                regret[e] += _without_child(net, shares, v, e, before) - best
+        for k in range(net.into[v], net.into[v + 1]):
+            e = int(0 + net.at_out[k])
+            if link[e]:
+                regret[e] += _without_parent(net, shares, v, e, after) - best
     return other
 
 
