@@ -23,11 +23,11 @@ from lineage.solvers.solution import Solution
 
 from .again import renewed
 from .answer import Impossible, Unsound
-from .climbing import climbed
+from .climbing import QUICK, THOROUGH, bottom, climbed
 from .deciding import Votes
 from .memory import Memory, changed, fits, recalled, remembered
 from .net import Net, net_of
-from .regions import repaired
+from .regions import patched, repaired
 from .searching import Found
 from .slack import slacks
 from .sweeps import Shares
@@ -77,7 +77,10 @@ def _found(program: Program, film: tuple[Net, IntArray, IntArray], start: object
         found = renewed(net, start, (shares, forest), (new, start.active[links]), gap, deadline)
         if relative_gap(found.objective, found.bound) <= gap or time.perf_counter() > deadline:
             return shares, found
-    shares, forest = climbed(net, gap, deadline)
+    shares, forest = climbed(net, bottom(net), QUICK, gap, deadline)
+    if (known := patched(net, shares, forest, gap)) is not None:
+        return shares, known
+    shares, forest = climbed(net, (shares, forest), THOROUGH, gap, deadline)
     return shares, repaired(net, shares, forest, gap, deadline)
 
 

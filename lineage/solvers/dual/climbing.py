@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -13,23 +14,49 @@ from .flow import balance, forest_of, front, priced, share_prices
 from .net import Net
 from .sweeps import Shares, ascend, bound, even_shares, settle_between
 
-FIRST = 10  # sweeps before the first flow
-BETWEEN = 3  # sweeps between flows
+FIRST = 6  # sweeps before the first flow
 ROUNDS = 40
 REACH = 0.5  # divisions dearer than this beyond a detection's best choice are no part of the flow
-LEAST = 1e-6  # relative gain of a round that is worth another one
-OF_GAP = 0.02  # or this part of the gap asked for
+OF_GAP = 0.02  # part of the gap asked for whose gain is not worth another round
 
 
-def climbed(net: Net, gap: float, deadline: float) -> tuple[Shares, Votes]:
+@dataclass(frozen=True)
+class Pace:
+    """How patiently to climb.
+
+    Attributes:
+        sweeps: Between flows.
+        least: Relative gain of a round that is worth another one.
+    """
+
+    sweeps: int
+    least: float
+
+
+QUICK, THOROUGH = Pace(2, 1e-4), Pace(3, 1e-6)
+
+
+def bottom(net: Net) -> tuple[Shares, Votes]:
+    """Where a climb begins: shares after the first sweeps, and no lineage at all."""
+    shares, m = even_shares(net), len(net.link)
+    ascend(net, shares, FIRST)
+    return shares, Votes(np.zeros(len(net.select), bool), np.zeros(m, bool), np.zeros(m, bool))
+
+
+def climbed(net: Net, begin: tuple[Shares, Votes], pace: Pace, gap: float, deadline: float) -> tuple[Shares, Votes]:
     """Shares whose bound is near the relaxation's, and a forest.
 
     Sweeps move costs between neighbours only; the flow carries what is left over through the film, but knows nothing of what
     binds a division to its mother. In turn they do both. The flow may lose bound; then the climb ends where it was best.
+
+    Args:
+        net: The film.
+        begin: Shares and forest to go on from.
+        pace: How patiently.
+        gap: Relative gap that is good enough.
+        deadline: ``time.perf_counter()`` when to stop.
     """
-    shares = even_shares(net)
-    ascend(net, shares, FIRST)
-    best = _nothing(net)
+    shares, best = begin
     cost, low = objective(net, shares, best), bound(net, shares)
     search = front(len(net.select), len(net.link))
     for _ in range(ROUNDS):
@@ -39,21 +66,15 @@ def climbed(net: Net, gap: float, deadline: float) -> tuple[Shares, Votes]:
         balance(net, flow, search, 0)
         forest = agreed(net, forest_of(net, flow))
         share_prices(net, flow, shares)
-        ascend(net, shares, BETWEEN)
+        ascend(net, shares, pace.sweeps)
         if (price := objective(net, shares, forest)) < cost:
             best, cost = forest, price
         before, low = low, bound(net, shares)
         if low < before:
             shares, low = kept, before
             break
-        small = low - before <= max(LEAST, OF_GAP * gap) * abs(low)
+        small = low - before <= max(pace.least, OF_GAP * gap) * abs(low)
         if small or relative_gap(cost, low) <= gap or time.perf_counter() > deadline:
             break
     settle_between(net, shares)
     return shares, best
-
-
-def _nothing(net: Net) -> Votes:
-    """The empty forest."""
-    m = len(net.link)
-    return Votes(np.zeros(len(net.select), bool), np.zeros(m, bool), np.zeros(m, bool))

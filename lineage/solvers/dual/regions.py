@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lineage.arrays import BoolArray, FloatArray
+from lineage.certificate import relative_gap
 
 from .deciding import Votes, agreed, objective, vote
 from .net import Net
@@ -23,11 +24,20 @@ from .patches import desk_for, no_layers, no_patches, patch
 from .searching import ACTIVE, Found, Search, offer, rebound, search, short, wanted
 from .sweeps import Shares, ascend, regrets
 
-__all__ = ["Found", "repaired"]
+__all__ = ["Found", "patched", "repaired"]
 
 SOME = 2  # patches that may be given up before the rest is not tried, and a small part of all
 ROUNDING = 1e-9  # what a vote may cost beyond the best without being looked at
 LEAST = 1e-10  # lift below which a region is let go again
+
+
+def patched(net: Net, shares: Shares, best: Votes, gap: float) -> Found | None:
+    """Solve patches only; None if they do not reach the gap."""
+    votes = vote(net, shares)
+    at_source, at_target = regrets(net, shares)
+    now = begun(net, shares, votes, best, at_source + at_target)
+    mended(now, votes, seeds(now, votes))
+    return now.found() if relative_gap(now.objective, now.bound) <= gap else None
 
 
 def repaired(net: Net, shares: Shares, best: Votes, gap: float, deadline: float) -> Found:
