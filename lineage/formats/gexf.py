@@ -4,15 +4,15 @@ Node attributes are typed: ``t``, ``cell_label`` (pixel value), ``z``, ``y``, ``
 ``parent_tracklet_id``, ``lineage_id``, ``generation``, ``link_cost`` and what was measured. A node lives from its frame to that of its
 last child, an edge from parent to child, so the time line of Gephi shows lineages grow. Names that Gephi keeps for itself (label, id,
 weight, ...) get the prefix ``cell_``; attributes that are NaN are left out, and edge attributes are never dynamic, because Gephi
-drops those whose start equals their end.
+drops those whose start equals their end. The description of the graph ends with what a forest is beside its cells, as JSON.
 """
 
 from __future__ import annotations
 
 import colorsys
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Iterator
 from pathlib import Path
-from xml.sax.saxutils import escape
 
 import numpy as np
 
@@ -20,14 +20,17 @@ from lineage.arrays import Array, FloatArray
 from lineage.films.atomic import new_file
 from lineage.forest import Forest
 
+from .header import header_of
+from .xml_text import java, mentions, quoted, texts
+
+HOLDS = frozenset("divisions gaps isolated positions labels columns text link_cost scale interval length certificate record".split())
 GEXF, VIZ = "http://gexf.net/1.3", "http://gexf.net/1.3/viz"
 RESERVED = ("id", "label", "timeset", "interval", "timestamp", "weight", "kind", "type", "source", "target", "pid")
 PREFIX = "cell_"
 STEP = 10.0  # between neighbouring leaves and frames, in Gephi's units
 SIZE, SIZE_DIVIDING = 5.0, 8.0
 CHUNK = 4096  # nodes a write
-ENTITIES = {'"': "&quot;", "\n": "&#10;", "\t": "&#9;", "\r": "&#13;"}
-NO_XML = dict.fromkeys((*range(9), 11, 12, *range(14, 32), *range(55296, 57344), 65534, 65535), "�")
+DESCRIPTION = "Cell lineages, one node a cell."
 
 
 def write(forest: Forest, path: str | Path) -> None:
@@ -39,6 +42,11 @@ def write(forest: Forest, path: str | Path) -> None:
     """
     with new_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
         file.writelines(_document(forest))
+
+
+def recognises(path: Path) -> bool:
+    """Whether a file begins like GEXF."""
+    return mentions(path, "<gexf")
 
 
 def title(name: str) -> str:
@@ -82,11 +90,12 @@ def _document(forest: Forest) -> Iterator[str]:
     columns = {str(name): table[name].to_numpy() for name in table.columns if name not in ("id", "parent_id")}
     yield '<?xml version="1.0" encoding="UTF-8"?>\n'
     yield f'<gexf xmlns="{GEXF}" xmlns:viz="{VIZ}" version="1.3">\n'
-    yield "<meta><creator>cytolineage</creator><description>Cell lineages, one node a cell</description></meta>\n"
+    header = {name: value for name, value in header_of(forest).items() if name not in ("conflicts", "slack")} | {"cells": len(rows)}
+    yield f"<meta><creator>cytolineage</creator><description>{quoted([f'{DESCRIPTION} {json.dumps(header)}'])[0]}</description></meta>\n"
     yield '<graph mode="dynamic" defaultedgetype="directed" timeformat="double" timerepresentation="interval">\n'
     yield '<attributes class="node" mode="static">\n'
     for name, column in columns.items():
-        text = _quoted([title(name)])[0]
+        text = quoted([title(name)])[0]
         yield f'<attribute id="{text}" title="{text}" type="{_type(column)}"/>\n'
     yield "</attributes>\n"
     yield '<attributes class="edge" mode="static">\n<attribute id="dt" title="dt" type="integer"/>\n'
@@ -125,7 +134,7 @@ def _edges(forest: Forest) -> Iterator[str]:
     ends = zip(forest.parent[child].tolist(), child.tolist(), strict=True)
     times = zip(frame[forest.parent[child]].tolist(), frame[child].tolist(), strict=True)
     for (i, j), (begin, end), nats, odds in zip(ends, times, cost.tolist(), weight.tolist(), strict=True):
-        known = f'<attvalue for="edge_cost" value="{_java(nats)}"/>' if nats == nats else ""
+        known = f'<attvalue for="edge_cost" value="{java(nats)}"/>' if nats == nats else ""
         yield (
             f'<edge id="{j}" source="{i}" target="{j}" weight="{odds!r}" start="{begin}.0" end="{end}.0">'
             f'<attvalues><attvalue for="dt" value="{end - begin}"/>{known}</attvalues></edge>\n'
@@ -145,32 +154,10 @@ def _attributes(columns: dict[str, Array], count: int) -> list[str]:
     """The attribute values of every node as one string each."""
     parts = []
     for name, column in columns.items():
-        head = f'<attvalue for="{_quoted([title(name)])[0]}" value="'
-        values = _texts(column)
+        head = f'<attvalue for="{quoted([title(name)])[0]}" value="'
+        values = texts(column, java)
         parts.append([f'{head}{value}"/>' if value is not None else "" for value in values])
     return ["".join(row) for row in zip(*parts, strict=True)] if parts else [""] * count
-
-
-def _texts(column: Array) -> Sequence[str | None]:
-    """Values as XML text; None where there is none (NaN)."""
-    if column.dtype.kind == "b":
-        return ["true" if value else "false" for value in column.tolist()]
-    if column.dtype.kind in "iu":
-        return [str(value) for value in column.tolist()]
-    if column.dtype.kind == "f":
-        return [_java(value) for value in column.astype(float).tolist()]
-    return _quoted(["" if value is None else str(value) for value in column.tolist()])
-
-
-def _java(value: float) -> str | None:
-    """A number as Java reads it, in full precision."""
-    if value != value:
-        return None
-    return repr(value) if abs(value) != np.inf else "Infinity" if value > 0 else "-Infinity"
-
-
-def _quoted(texts: Sequence[str]) -> list[str]:
-    return [escape(text.translate(NO_XML), ENTITIES) for text in texts]
 
 
 def _colours(count: int) -> list[str]:
