@@ -3,6 +3,7 @@ import re
 
 import numpy as np
 import pytest
+from format_laws import check_that_damage_is_one_line, check_that_what_is_held_comes_back
 from hypothesis import HealthCheck, given, settings
 from random_forests import WORDS, assert_same, forests, kept
 from zoo import ZOO
@@ -41,6 +42,48 @@ def test_random_forests_come_back(tmp_path, forest):
     if forest.selected.any():
         table.write(forest, tmp_path / "a.csv")
         assert_same(table.read(tmp_path / "a.csv"), kept(forest, source_id=True))
+
+
+def test_what_is_held_comes_back(tmp_path):
+    check_that_what_is_held_comes_back(table.write, table.read, tmp_path / "a.csv", table.HOLDS)
+
+
+def test_what_has_no_place_is_written_as_text(tmp_path):
+    cells = Detections([0], [[1, 2]], [1], {"phase": np.array([1 + 2j]), "day": np.array(["2020-02-02"], "M8[D]")})
+    table.write(Forest(cells, [-1]), tmp_path / "a.csv")
+    back = table.read(tmp_path / "a.csv").detections.columns
+    assert {name: column.tolist() for name, column in back.items()} == {"phase": ["(1+2j)"], "day": ["2020-02-02 00:00:00"]}
+
+
+def test_one_long_text_does_not_make_all_rows_long(tmp_path):
+    rows = "".join(f"{i},0,1,1,-1,a\n" for i in range(1, 500))
+    (tmp_path / "a.csv").write_text("id,t,y,x,parent_id,note\n0,0,1,1,-1," + "x" * 100_000 + "\n" + rows)
+    note = read(tmp_path / "a.csv").detections.columns["note"]
+    assert (len(note[0]), note[499], note.dtype) == (100_000, "a", object)
+
+
+def test_whole_numbers_of_any_size(tmp_path):
+    (tmp_path / "a.csv").write_text(f"id,t,y,x,parent_id,hash\n1,0,1,1,-1,{2**64 - 1}\n2,0,1,1,-1,0\n")
+    assert read(tmp_path / "a.csv").detections.columns["hash"].tolist() == [2**64 - 1, 0]
+
+
+def test_tables_are_recognised_by_their_header(tmp_path):
+    path = tmp_path / "a.csv"
+    for text, known in {
+        "id,t,y,x,parent_id\n": True,
+        '"node_id","frame","z","y","x","parent_id"\n1,0,1,1,1,\n': True,
+        "\ufeffid,t,y,x,parent_id\n": True,
+        "id,t,y,x\n": False,
+        "id t y x parent_id\n": False,
+        "": False,
+        "\x00": False,
+    }.items():
+        path.write_text(text, encoding="utf-8")
+        assert table.recognises(path) == known, text
+    path.write_bytes(b"\xff\xfe\x00")
+    assert not table.recognises(path)
+    assert not table.recognises(tmp_path)
+    assert not table.recognises(tmp_path / "none.csv")
 
 
 def test_gzip_is_gzip_and_the_same_every_time(tmp_path):
@@ -91,6 +134,10 @@ def test_ids_of_64_bits_are_read_exactly(tmp_path):
         ("id,t,y,x,parent_id\n1,0.5,1,1,-1\n", "row 0: t must be a whole number, not '0.5'"),
         ("id,t,y,x,parent_id\n1,,1,1,-1\n", "row 0 has no t"),
         ("id,t,y,x,parent_id\n1,-2,1,1,-1\n", "row 0 is in frame -2, but frames are counted from 0"),
+        ("id,t,y,x,parent_id\n1,3000000000,1,1,-1\n", "row 0 is in frame 3000000000, but frames are at most 2147483647"),
+        (f"id,t,y,x,parent_id\n{2**63},0,1,1,-1\n", f"row 0: id must be a whole number, not '{2**63}'"),
+        (f"id,t,y,x,parent_id\n{'9' * 40},0,1,1,-1\n", f"row 0: id must be a whole number, not '{'9' * 40}'"),
+        ("id,t,y,x,parent_id,link_cost\n1,0,1,1,-1,cheap\n", "row 0: link_cost must be a number, not 'cheap'"),
         ("id,t,y,x,parent_id\nc1,0,1,1,-1\n", "row 0: id must be a whole number, not 'c1'"),
         ("id,t,y,x,parent_id\n1,0,1,1,mother\n", "row 0: parent_id must be a whole number, not 'mother'"),
     ],
@@ -105,6 +152,23 @@ def test_bad_tables_name_the_row(tmp_path, text, message):
 def test_what_is_no_table(tmp_path, content):
     (tmp_path / "a.csv").write_bytes(content)
     with pytest.raises(ValueError, match=rf"^{re.escape(str(tmp_path))}/a\.csv(?: is no readable table)?: [^\n]+$"):
+        read(tmp_path / "a.csv")
+
+
+def test_damage_is_one_line(tmp_path):
+    table.write(ZOO["two divisions in a row"], tmp_path / "a.csv")
+    check_that_damage_is_one_line(table.read, tmp_path / "b.csv", (tmp_path / "a.csv").read_bytes())
+
+
+def test_a_gz_that_is_cut(tmp_path):
+    table.write(ZOO["two divisions in a row"], tmp_path / "a.csv.gz")
+    check_that_damage_is_one_line(table.read, tmp_path / "b.csv.gz", (tmp_path / "a.csv.gz").read_bytes())
+
+
+def test_rows_longer_than_the_header(tmp_path):
+    (tmp_path / "a.csv").write_text("id,t,y,x,parent_id\n1,0,1,1,-1,7\n")
+    message = f"{tmp_path}/a.csv is no readable table: rows have more values than the header has names"
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         read(tmp_path / "a.csv")
 
 

@@ -3,13 +3,12 @@
 Columns, header first: ``id`` (whole number, unique), ``parent_id`` (id of the parent, -1 or empty at a root), ``t`` (frame, from 0),
 ``label`` (pixel value in the label film, 0 if none), ``z`` (3D only), ``y``, ``x`` (physical units), ``tracklet_id``,
 ``parent_tracklet_id`` (0 for none), ``lineage_id``, ``generation``, ``link_cost`` (nats, of the link to the parent), measured columns.
-Not in a CSV: the size of a pixel, the length of the film beyond the last cell, detections that were not selected, the certificate.
+Not in a CSV: the size of a pixel, the time between frames, the length of the film beyond the last cell, detections that were not
+selected, the certificate, columns with more than one value a cell. Texts that are all numbers come back as numbers: a CSV has no types.
 """
 
 from __future__ import annotations
 
-import gzip
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,16 +17,18 @@ import numpy as np
 
 from lineage.arrays import Array, FloatArray, IntArray
 from lineage.detections import Detections
-from lineage.films.atomic import new_file
 from lineage.forest import Forest
 from lineage.measure import AXES
+
+from .csv_text import Table, header, load, words, write_columns
+from .header import MOST_FRAMES
 
 if TYPE_CHECKING:
     import pandas as pd
 
+HOLDS = frozenset({"divisions", "gaps", "isolated", "positions", "labels", "columns", "text", "control", "link_cost"})
+INSTEAD = {"other": "written as text"}
 NAMES = {"id": ("id", "node_id"), "t": ("t", "frame"), "parent_id": ("parent_id",)}  # ours first, then what others call it
-CHUNK = 4096  # rows a write
-SPECIAL = re.compile(r'[",\r\n]|^\s|\s$')
 DERIVED = ("tracklet_id", "parent_tracklet_id", "lineage_id", "generation")  # read off the links again
 
 
@@ -39,28 +40,13 @@ def write(forest: Forest, path: str | Path) -> None:
         path: The file; it appears when it is complete.
     """
     table = forest.to_dataframe()
-    columns = [table[name].to_numpy() for name in table.columns]
-    with new_file(path) as temporary, temporary.open("wb") as raw:
-        file: Any = gzip.GzipFile("", "wb", 5, raw, mtime=0) if str(path).endswith(".gz") else raw
-        with file:
-            file.write((",".join(_quoted(list(table.columns))) + "\n").encode())
-            for start in range(0, len(table), CHUNK):
-                texts = [_texts(column[start : start + CHUNK]) for column in columns]
-                file.write("".join(f"{','.join(row)}\n" for row in zip(*texts, strict=True)).encode())
+    write_columns({str(name): table[name].to_numpy() for name in table.columns}, path)
 
 
-def _texts(column: Array) -> list[str]:
-    """Values as they stand in a CSV, floats in full precision, NaN as nothing."""
-    if column.dtype.kind == "f":
-        return ["" if value != value else repr(value) for value in column.astype(float).tolist()]
-    if column.dtype.kind in "iub":
-        return list(map(str, column.tolist()))
-    return _quoted(["" if value is None or value != value else str(value) for value in column.tolist()])
-
-
-def _quoted(texts: list[str]) -> list[str]:
-    double = '""'
-    return ['"' + text.replace('"', double) + '"' if SPECIAL.search(text) else text for text in texts]
+def recognises(path: Path) -> bool:
+    """Whether a file is a table with one row a cell that names its parent: columns id, parent_id, t, y, x, whoever wrote it."""
+    names, separator = header(path)
+    return separator == "," and {"y", "x"} <= set(names) and all(set(names) & set(known) for known in NAMES.values())
 
 
 def read(path: str | Path) -> Forest:
@@ -74,50 +60,32 @@ def read(path: str | Path) -> Forest:
         ValueError: Not a table, a missing column, a number that is none, duplicate ids, unknown parents, parents that are not earlier.
             Rows are counted from 0, below the header.
     """
-    table = _load(Path(path))
+    table = load(path, as_text=("parent_id",))
     try:
-        return _forest({str(name): table[name] for name in table})
+        return forest_of_rows(table)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
 
 
-def _load(path: Path) -> pd.DataFrame:
-    import pandas as pd
+def forest_of_rows(table: Table) -> Forest:
+    """The forest of a table with one row a cell, from its columns (see ``read``).
 
-    if not path.is_file():
-        raise FileNotFoundError(f"no such table: {path}")
-    zipped: Any = "gzip" if path.name.endswith(".gz") else None
-    older = tuple(int(number) for number in pd.__version__.split(".")[:2]) < (3, 1)
-    exact: Any = {"float_precision": "round_trip"} if older else {}  # from pandas 3.1 on, the only way there is
-    try:
-        return pd.read_csv(
-            path,
-            compression=zipped,
-            dtype={"parent_id": str},
-            keep_default_na=False,
-            na_values=["", "nan", "NaN"],
-            **exact,
-        )
-    except (ValueError, EOFError, OSError) as error:  # pandas' own errors are ValueErrors
-        raise ValueError(f"{path} is no readable table: {' '.join(str(error).split())}") from error
-
-
-def _forest(table: Mapping[str, pd.Series[Any]]) -> Forest:
+    Raises:
+        ValueError: As ``read``, without the name of the file.
+    """
     used = {ours: next((name for name in names if name in table), "") for ours, names in NAMES.items()}
     axes = AXES[3 if "z" in table else 2]
     missing = [name for name, found in {**used, **{axis: axis * (axis in table) for axis in axes}}.items() if not found]
     if missing:
         raise ValueError(f"there is no column {', '.join(missing)}; there are {', '.join(table) or 'none'}")
-    ids, frame = whole(table[used["id"]], used["id"]), whole(table[used["t"]], used["t"])
-    claimed = whole(table[used["parent_id"]].fillna("-1"), "parent_id")
-    position = np.column_stack([_finite(table[axis], axis) for axis in axes]) if len(ids) else np.zeros((0, len(axes)))
-    label = whole(table["label"], "label") if "label" in table else np.zeros(len(ids), np.int64)
-    cost = np.asarray(table["link_cost"], float) if "link_cost" in table else np.full(len(ids), np.nan)
-    if negative := np.flatnonzero(frame < 0).tolist():
-        raise ValueError(f"row {negative[0]} is in frame {frame[negative[0]]}, but frames are counted from 0")
+    ids, frame = whole(table[used["id"]], used["id"]), frames(table[used["t"]], used["t"])
+    claimed = whole(table[used["parent_id"]], "parent_id", missing=-1)
+    position = np.column_stack([real(table[axis], axis) for axis in axes]) if len(ids) else np.zeros((0, len(axes)))
+    label = whole(table["label"], "label", missing=0) if "label" in table else np.zeros(len(ids), np.int64)
+    cost = costs(table, len(ids))
     parent = parent_rows(ids, claimed, frame)
     known = {*used.values(), *axes, *DERIVED, "label", "link_cost"}
-    columns = {name: _column(series) for name, series in table.items() if name not in known}
+    columns = {name: plain(series) for name, series in table.items() if name not in known}
     if not np.array_equal(ids, np.arange(len(ids))) and "source_id" not in columns:
         columns["source_id"] = ids
     return sorted_forest(frame, position, label, columns, parent, link_cost=cost)
@@ -173,16 +141,44 @@ def sorted_forest(
     return Forest(cells, rank[parent[order]], link_cost=link_cost[order])
 
 
-def whole(series: pd.Series[Any], name: str) -> IntArray:
+def frames(series: pd.Series[Any], name: str) -> IntArray:
+    """A column as frames, whole numbers from 0.
+
+    Raises:
+        ValueError: One that is none; the message names the row.
+    """
+    return checked_frames(whole(series, name))
+
+
+def checked_frames(frame: IntArray) -> IntArray:
+    """Frames, if they are counted from 0.
+
+    Raises:
+        ValueError: One that is not; the message names the row.
+    """
+    if (odd := np.flatnonzero((frame < 0) | (frame > MOST_FRAMES))).size:
+        i = odd[0]
+        far = "counted from 0" if frame[i] < 0 else f"at most {MOST_FRAMES}"
+        raise ValueError(f"row {i} is in frame {frame[i]}, but frames are {far}")
+    return frame
+
+
+def whole(series: pd.Series[Any], name: str, *, missing: int | None = None) -> IntArray:
     """A column as whole numbers; texts such as ``7`` and ``7.0`` are read without loss.
+
+    Args:
+        series: The column.
+        name: What it is, for the message.
+        missing: What stands for nothing; nothing is an error when not given.
 
     Raises:
         ValueError: One that is none; the message names the row.
     """
     array = series.to_numpy()
-    if array.dtype.kind in "iu":
+    if array.dtype.kind == "i" or (array.dtype.kind == "u" and array.max(initial=0) < 2**63):
         return array.astype(np.int64)
-    values = [_int(value) for value in array.tolist()]  # over texts: NumPy has no exact cast
+    # over texts: NumPy has no exact cast
+    values = [missing if value != value or value is None else _int(value) for value in array.tolist()]
     for row, value in enumerate(values):
         if value is None:
             given = array[row]
@@ -195,24 +191,40 @@ def whole(series: pd.Series[Any], name: str) -> IntArray:
 def _int(value: Any) -> int | None:  # noqa: ANN401 - what a cell of a table holds: text or a number
     """A whole number of 64 bits, ``7`` without a detour over floats, or None."""
     try:
-        number = int(value) if isinstance(value, str) and "." not in value and "e" not in value.lower() else float(value)
+        exact = isinstance(value, int) or (isinstance(value, str) and "." not in value and "e" not in value.lower())
+        number = int(value) if exact else float(value)
     except ValueError:
         return None
     return int(number) if abs(number) < 2**63 and number == number // 1 else None
 
 
-def _finite(series: pd.Series[Any], name: str) -> FloatArray:
-    array = series.to_numpy()
-    if array.dtype.kind not in "iufb":
-        texts = series.astype(str).str.strip()
-        odd = next((i for i, text in enumerate(texts.tolist()) if _float(text) is None), None)
-        if odd is not None:
-            raise ValueError(f"row {odd}: {name} must be a number, not {texts.iloc[odd]!r}")
-        array = np.array([_float(text) for text in texts.tolist()], float)
-    lost = np.flatnonzero(~np.isfinite(array.astype(float)))
+def real(series: pd.Series[Any], name: str) -> FloatArray:
+    """A column as finite numbers.
+
+    Raises:
+        ValueError: One that is none; the message names the row.
+    """
+    array = _numbers(series, name)
+    lost = np.flatnonzero(~np.isfinite(array))
     if lost.size:
         raise ValueError(f"row {lost[0]} has no finite {name}: {array[lost[0]]}")
-    return array.astype(float)
+    return array
+
+
+def costs(table: Table, n: int) -> FloatArray:
+    """The column ``link_cost`` of a table of n rows; float (n,), NaN where it says nothing."""
+    return _numbers(table["link_cost"], "link_cost") if "link_cost" in table else np.full(n, np.nan)
+
+
+def _numbers(series: pd.Series[Any], name: str) -> FloatArray:
+    array = series.to_numpy()
+    if array.dtype.kind in "iufb":
+        return array.astype(float)
+    values = [np.nan if value != value else _float(str(value).strip()) for value in array.tolist()]
+    if None in values:
+        row = values.index(None)
+        raise ValueError(f"row {row}: {name} must be a number, not {str(array[row]).strip()!r}")
+    return np.array(values, float)
 
 
 def _float(text: str) -> float | None:
@@ -222,11 +234,12 @@ def _float(text: str) -> float | None:
         return None
 
 
-def _column(series: pd.Series[Any]) -> Array:
+def plain(series: pd.Series[Any]) -> Array:
+    """A column of a table as numbers, truth values or texts; what is missing among texts is empty."""
     array: Array = series.to_numpy()
     if array.dtype.kind in "iufb":
         return array
     values = ["" if value != value or value is None else value for value in array.tolist()]  # NaN is not itself
     if all(isinstance(value, bool) for value in values) and values:
         return np.array(values, bool)
-    return np.array([str(value) for value in values], dtype=np.str_)
+    return words([str(value) for value in values])
