@@ -33,6 +33,7 @@ class Forest:
         record: What was estimated and set on the way here (JSON-able).
         slack: What deciding otherwise would cost at least, nats, if the solver can say: ``link`` for every candidate link of the
             graph that was solved, ``select`` for every detection; infinite where there was no choice.
+        memory: What the solver can go on from when pins or costs change (``solve(start=)``), if it can; it is not written to files.
     """
 
     detections: Detections
@@ -42,6 +43,7 @@ class Forest:
     certificate: Certificate | None = None
     record: Mapping[str, Any] = field(default_factory=dict)
     slack: Mapping[str, FloatArray] = field(default_factory=dict)
+    memory: object = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         n = len(self.detections)

@@ -14,8 +14,9 @@ A rule is a function of the graph that returns rows; it never sees a solver.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,7 @@ Pins = Mapping[str, Mapping[int, int | bool]]
 Costs = Mapping[str, Any]
 
 NODE_BLOCKS = ("select", "appear", "disappear", "divide")
+BLOCKS = ("select", "link", "appear", "disappear", "divide", "pair")
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,10 +72,8 @@ def from_something(graph: CandidateGraph) -> Rows:
 
 def one_of_each_conflict(graph: CandidateGraph) -> Rows:
     """Of a conflict set at most one detection is real."""
-    sets = graph.detections.conflicts
-    ends = np.cumsum([0, *map(len, sets)])
-    rows = np.concatenate([*sets, np.zeros(0, np.int64)]).astype(np.int64)
-    return Rows({"select": sparse.csr_array((np.ones(len(rows)), rows, ends), (len(sets), len(graph.detections)))}, -np.inf, 1)
+    rows, ends = conflict_members(graph)
+    return Rows({"select": sparse.csr_array((np.ones(len(rows)), rows, ends), (len(ends) - 1, len(graph.detections)))}, -np.inf, 1)
 
 
 LINEAGE_RULES: tuple[Rule, ...] = (one_past, one_future, two_daughters, from_something, one_of_each_conflict)
@@ -83,25 +83,22 @@ LINEAGE_RULES: tuple[Rule, ...] = (one_past, one_future, two_daughters, from_som
 class Program:
     """Minimise ``cost @ x`` over 0/1 columns x with ``low <= matrix @ x <= high`` and ``lower <= x <= upper``.
 
+    The rows are made when a solver first asks for them: the dual one never does, and they are most of what a programme weighs.
+
     Attributes:
         graph: The candidate graph it speaks of.
         blocks: Which variables stand for what: ``select``, ``link``, ``appear``, ``disappear``, ``divide`` and ``pair``.
         cost: Nats; float (v,), finite.
-        matrix: The rows; (r, v).
-        low, high: Their limits; float (r,).
         lower, upper: Limits of the variables, equal where pinned; float (v,).
         pairs: The two links of every daughter pair; int (p, 2).
         mothers: Rows of the detections whose divisions must be one of these pairs, rising.
         pins: What the caller fixed, for messages.
-        rules: What the rows were made of; some solvers know only the usual ones.
+        rules: What the rows are made of; some solvers know only the usual ones.
     """
 
     graph: CandidateGraph
     blocks: Mapping[str, slice]
     cost: FloatArray
-    matrix: sparse.csr_array
-    low: FloatArray
-    high: FloatArray
     lower: FloatArray
     upper: FloatArray
     pairs: IntArray
@@ -116,22 +113,73 @@ class Program:
         """Costs of one block, nats."""
         return self.cost[self.blocks[block]]
 
+    @cached_property
+    def _rows(self) -> tuple[sparse.csr_array, FloatArray, FloatArray]:
+        families = [rule(self.graph) for rule in self.rules]
+        families += _pair_rows(self.graph, self.mothers, self.pairs) if len(self.mothers) else []
+        return _stack(families, {name: where.stop - where.start for name, where in self.blocks.items()})
+
+    @property
+    def matrix(self) -> sparse.csr_array:
+        """The rows; (r, v)."""
+        return self._rows[0]
+
+    @property
+    def low(self) -> FloatArray:
+        """Lower limits of the rows; float (r,)."""
+        return self._rows[1]
+
+    @property
+    def high(self) -> FloatArray:
+        """Upper limits of the rows; float (r,)."""
+        return self._rows[2]
+
     def feasible(self, x: Array, tolerance: float = 1e-6) -> bool:
         """Whether x obeys every row and every limit."""
+        if not ((self.lower <= x).all() and (x <= self.upper).all()):
+            return False
+        if tuple(self.rules) == LINEAGE_RULES:  # their rows are known: counting is quicker than making them
+            return all(bool((amount <= tolerance).all()) for amount in self._beyond(x))
         value = self.matrix @ x
-        inside = (self.low - tolerance <= value) & (value <= self.high + tolerance)
-        return bool(inside.all() and (self.lower <= x).all() and (x <= self.upper).all())
+        return bool(((self.low - tolerance <= value) & (value <= self.high + tolerance)).all())
+
+    def _beyond(self, x: Array) -> Iterator[Array]:
+        """By how much x breaks each of the usual rules, a family at a time, in their order."""
+        graph, n = self.graph, len(self.graph.detections)
+        select, link, appear, disappear, divide, pair = (x[self.blocks[name]] for name in BLOCKS)
+        yield np.abs(np.bincount(graph.target, link, n) + appear - select)
+        out = np.bincount(graph.source, link, n)
+        yield np.abs(out + disappear - select - divide)
+        yield 2 * divide - out
+        yield link - select[graph.source]
+        rows, ends = conflict_members(graph)
+        yield np.bincount(np.repeat(np.arange(len(ends) - 1), np.diff(ends)), select[rows], len(ends) - 1) - 1
+        mother = graph.source[self.pairs[:, 0]]
+        yield np.abs(np.bincount(mother, pair, n) - divide)[self.mothers]
+        yield np.bincount(self.pairs.ravel(), np.repeat(pair, 2), len(graph)) - link
+
+    def name(self, variable: int) -> str:
+        """What a variable is called in messages, with the value it is pinned to: ``link 3 (row 0 -> row 2) = 1``."""
+        block = next(name for name, where in self.blocks.items() if where.start <= variable < where.stop)
+        row, value = variable - self.blocks[block].start, int(self.lower[variable])
+        if block == "pair":
+            return f"pair of links {self.pairs[row, 0]} and {self.pairs[row, 1]} = {value}"
+        if block != "link":
+            return f"{block} row {row} = {value}"
+        return f"link {row} (row {self.graph.source[row]} -> row {self.graph.target[row]}) = {value}"
 
     def encode(self, forest: Forest) -> FloatArray:
         """The columns x that say the same as a forest over the same detections.
 
         Raises:
-            ValueError: The forest has a link that is no candidate.
+            ValueError: The forest is over other detections, or has a link that is no candidate.
         """
         graph, x = self.graph, np.zeros(len(self))
+        if len(forest) != len(graph.detections):
+            raise ValueError(f"the forest is over {len(forest)} detections, but the graph over {len(graph.detections)}")
         n = max(len(graph.detections), 1)
         child = forest.child_rows
-        order = np.argsort(graph.source * n + graph.target)
+        order = np.argsort(graph.source * n + graph.target, kind="stable")
         key = (graph.source * n + graph.target)[order]
         wanted = forest.parent[child] * n + child
         at = np.minimum(np.searchsorted(key, wanted), max(len(key) - 1, 0))
@@ -174,22 +222,25 @@ def state(graph: CandidateGraph, costs: Costs, *, pins: Pins | None = None, rule
         ValueError: An unknown block, a column of the wrong length, a NaN, a pair whose links have different sources,
             a pin on a row that is not there, or pins that contradict each other. The message names the row.
     """
+    for name, given in (("costs", costs), ("pins", pins or {})):
+        if not isinstance(given, Mapping):
+            raise ValueError(f"{name} must be a mapping of blocks, not {type(given).__name__}")
     if unknown := sorted(set(costs) - {*NODE_BLOCKS, "link", "divide_pair"}):
         raise ValueError(f"no such cost: {', '.join(unknown)}; there are {', '.join(NODE_BLOCKS)}, link, divide_pair")
     n, m = len(graph.detections), len(graph)
     mothers, pairs, pair_cost = _pairs(graph, costs.get("divide_pair"))
     columns = {name: _column(costs.get(name, 0.0), n, name) for name in NODE_BLOCKS}
     columns |= {"link": _column(costs.get("link", 0.0), m, "link"), "pair": pair_cost}
-    columns = {name: columns[name] for name in ("select", "link", "appear", "disappear", "divide", "pair")}
-    ends = np.cumsum([0, *map(len, columns.values())]).tolist()
-    blocks = {name: slice(a, b) for name, a, b in zip(columns, ends, ends[1:], strict=False)}
-    families = [rule(graph) for rule in rules] + (_pair_rows(graph, mothers, pairs) if len(mothers) else [])
-    matrix, low, high = _stack(families, {name: len(column) for name, column in columns.items()})
-    cost = np.concatenate(list(columns.values()))
+    ends = np.cumsum([0, *(len(columns[name]) for name in BLOCKS)]).tolist()
+    blocks = {name: slice(a, b) for name, a, b in zip(BLOCKS, ends, ends[1:], strict=False)}
+    cost = np.concatenate([columns[name] for name in BLOCKS])
     lower, upper = (cost == -np.inf).astype(float), (cost != np.inf).astype(float)
     _pin(lower, upper, blocks, pins or {})
-    cost = np.where(np.isfinite(cost), cost, 0.0)
-    return Program(graph, blocks, cost, matrix, low, high, lower, upper, pairs, mothers, pins or {}, rules)
+    cost[~np.isfinite(cost)] = 0.0
+    program = Program(graph, blocks, cost, lower, upper, pairs, mothers, pins or {}, rules)
+    if tuple(rules) != LINEAGE_RULES:
+        program.matrix  # noqa: B018 - what is wrong with a rule of the caller's own is said here
+    return program
 
 
 def incidence(graph: CandidateGraph, end: IntArray) -> sparse.csr_array:
@@ -198,12 +249,20 @@ def incidence(graph: CandidateGraph, end: IntArray) -> sparse.csr_array:
     return sparse.csr_array(sparse.csc_array((np.ones(m), end, np.arange(m + 1)), (len(graph.detections), m)))
 
 
+def conflict_members(graph: CandidateGraph) -> tuple[IntArray, IntArray]:
+    """Rows of all conflict sets, one set after another, and where each begins and the last ends; int (k,), (s + 1,)."""
+    sets, n = graph.detections.conflicts, max(len(graph.detections), 1)
+    of_set = np.repeat(np.arange(len(sets)), [len(rows) for rows in sets])
+    key = np.unique(of_set * n + np.concatenate([*sets, np.zeros(0, np.int64)]).astype(np.int64))  # a row named twice is one row
+    return key % n, np.searchsorted(key, np.arange(len(sets) + 1) * n)
+
+
 def _identity(n: int) -> sparse.csr_array:
     return sparse.csr_array((np.ones(n), np.arange(n), np.arange(n + 1)), (n, n))
 
 
 def _column(value: object, length: int, name: str) -> FloatArray:
-    column = np.asarray(value, float)
+    column = _array(value, f"cost {name}", "biuf").astype(float)
     if column.ndim == 0:
         column = np.full(length, float(column))
     if column.shape != (length,):
@@ -213,15 +272,32 @@ def _column(value: object, length: int, name: str) -> FloatArray:
     return column
 
 
+def _array(value: object, name: str, kinds: str) -> Array:
+    """A value as an array of numbers of these kinds; an empty one may be of any."""
+    try:
+        column = np.asarray(value)
+    except ValueError:
+        raise ValueError(f"{name} is no column: its parts differ in length") from None
+    if column.size and column.dtype.kind not in kinds:
+        what = "whole numbers" if kinds == "iu" else "numbers"
+        raise ValueError(f"{name} is made of {column.dtype.name}, but {what} are needed")
+    return column
+
+
 def _pairs(graph: CandidateGraph, given: tuple[Array, Array, Array] | None) -> tuple[IntArray, IntArray, FloatArray]:
     """Mothers that have a pair cost, all pairs of their outgoing links (less the forbidden ones), and what these cost.
 
     A pair for which no cost is given costs 0.
     """
-    if given is None or len(given[0]) == 0:
+    if given is None:
         return np.zeros(0, np.int64), np.zeros((0, 2), np.int64), np.zeros(0)
+    if not isinstance(given, Sequence) or len(given) != 3:
+        raise ValueError(f"divide_pair must be (link a, link b, cost), three columns, not {type(given).__name__}")
     m = len(graph)
-    a, b, cost = (np.asarray(column) for column in given)
+    a, b = (np.atleast_1d(_array(column, f"divide_pair link {name}", "iu")) for name, column in zip("ab", given[:2], strict=True))
+    cost = np.atleast_1d(_array(given[2], "cost divide_pair", "biuf"))
+    if len(a) == len(b) == len(cost) == 0:
+        return np.zeros(0, np.int64), np.zeros((0, 2), np.int64), np.zeros(0)
     if not len(a) == len(b) == len(cost):
         raise ValueError(f"divide_pair has columns of {len(a)}, {len(b)} and {len(cost)} rows")
     for end in (a, b):
@@ -293,12 +369,16 @@ def _pin(lower: FloatArray, upper: FloatArray, blocks: Mapping[str, slice], pins
     for block, values in pins.items():
         if block not in blocks or block == "pair":
             raise ValueError(f"no such block to pin: {block}; there are {', '.join(b for b in blocks if b != 'pair')}")
+        if not isinstance(values, Mapping):
+            raise ValueError(f"pins on {block} must be {{row: 0 or 1}}, not {type(values).__name__}")
         start, stop = blocks[block].start, blocks[block].stop
         for row, value in values.items():
+            if not isinstance(row, int | np.integer):
+                raise ValueError(f"pin on {block} names row {row!r}, but rows are whole numbers")
             if not 0 <= row < stop - start:
                 raise ValueError(f"pin on {block} row {row}, but there are {stop - start} rows")
-            if value not in (0, 1):
-                raise ValueError(f"pin on {block} row {row} is {value}, but a pin is 0 or 1")
+            if not isinstance(value, int | float | np.number | np.bool_) or value not in (0, 1):
+                raise ValueError(f"pin on {block} row {row} is {value!r}, but a pin is 0 or 1")
             if not lower[start + row] <= value <= upper[start + row]:
                 raise ValueError(f"pin {block} row {row} = {int(value)} contradicts its infinite cost")
             lower[start + row] = upper[start + row] = value

@@ -6,10 +6,13 @@ import math
 import time
 from collections.abc import Sequence
 
+from .arrays import FloatArray
 from .forest import Forest
 from .graph import CandidateGraph
 from .program import LINEAGE_RULES, Costs, Pins, Program, Rule, state
-from .solvers import Limits, Solution, Solver, solver_named
+from .solvers import Limits, Solution, Solver, auto, clash, dual_ascent, solver_named
+
+RESUMING = (auto, dual_ascent)  # solvers that go on from a memory
 
 
 def solve(  # noqa: PLR0913 - the programme, and how to solve it
@@ -34,7 +37,8 @@ def solve(  # noqa: PLR0913 - the programme, and how to solve it
         solver: ``auto``, ``highs``, ``dual``, ``pulp``, ``pulp:NAME``, ``greedy``, or a function Program, Limits -> Solution.
         gap: Relative gap between objective and lower bound that is good enough; 0 for proven optimal.
         pins: Variables to fix, {block: {row: 0 or 1}}, blocks as in ``costs``.
-        start: A forest known before; it is returned when the solver finds no better one in its time.
+        start: A forest known before. If it was solved by ``dual`` on the same graph, only what other pins and costs change is solved
+            again. It is returned when the solver finds no better one in its time.
         time_limit: Seconds.
         threads: Processor threads the solver may use, where it can be told; 0 leaves it to the solver.
         seed: For solvers that draw lots.
@@ -44,26 +48,29 @@ def solve(  # noqa: PLR0913 - the programme, and how to solve it
         The forest with its certificate: objective, bound, gap, solver, status, seconds.
 
     Raises:
-        ValueError: Costs of the wrong shape or NaN, an unknown solver, or pins that cannot hold together (named).
+        ValueError: Costs of the wrong shape or NaN, an unknown solver, pins that cannot hold together (named), or a start over other
+            detections or links.
     """
     limits = Limits(gap, time_limit, threads, seed)
     run = solver_named(solver) if isinstance(solver, str) else solver
     program = state(graph, costs, pins=pins, rules=rules)
-    return as_forest(program, _better(program, run(program, limits), start, limits))
+    if (complaint := clash(program)) is not None:
+        raise ValueError(complaint)
+    known = None if start is None else program.encode(start)  # a start over other links is refused before the work, not after it
+    memory = start.memory if start is not None else None
+    found = run(program, limits, memory) if run in RESUMING else run(program, limits)
+    return as_forest(program, _better(program, found, known, limits))
 
 
 def as_forest(program: Program, solution: Solution) -> Forest:
     """The forest that a solution describes."""
     parent, selected, cost = program.decode(solution.x)
-    return Forest(program.graph.detections, parent, selected, cost, solution.certificate, slack=solution.slack)
+    return Forest(program.graph.detections, parent, selected, cost, solution.certificate, slack=solution.slack, memory=solution.memory)
 
 
-def _better(program: Program, found: Solution, start: Forest | None, limits: Limits) -> Solution:
-    """The solution found, or the one known before if that is feasible and cheaper."""
-    if start is None:
-        return found
-    x = program.encode(start)
-    if not program.feasible(x) or program.cost @ x >= found.certificate.objective:
+def _better(program: Program, found: Solution, known: FloatArray | None, limits: Limits) -> Solution:
+    """The solution found, or the point known before if that is feasible and cheaper."""
+    if known is None or not program.feasible(known) or program.cost @ known >= found.certificate.objective:
         return found
     old = found.certificate
-    return Solution.of(program, x, old.bound, solver=old.solver, started=time.perf_counter() - old.seconds, limits=limits)
+    return Solution.of(program, known, old.bound, solver=old.solver, started=time.perf_counter() - old.seconds, limits=limits)

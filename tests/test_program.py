@@ -413,7 +413,10 @@ def test_greedy_honours_pins_or_says_so(program):
     try:
         found = greedy(program)
     except ValueError as error:
-        assert str(error) == "greedy cannot honour these pins: take solver='highs'"
+        possible = optimum(program) < math.inf
+        assert re.match(
+            r"greedy cannot honour these pins: take solver='highs'$" if possible else "these pins cannot hold together: ", str(error)
+        )
         return
     assert program.feasible(found.x)
     assert found.certificate.objective >= optimum(program) - 1e-9

@@ -10,7 +10,7 @@ from .choosing import auto
 from .choosing import dual as dual_ascent
 from .greedy import greedy
 from .highs import highs
-from .infeasible import blame
+from .infeasible import blame, clash
 from .limits import Limits
 from .pulp import pulp, pulp_solver
 from .solution import Solution
@@ -41,6 +41,7 @@ __all__ = [
     "Solver",
     "auto",
     "blame",
+    "clash",
     "dual_ascent",
     "greedy",
     "highs",

@@ -10,6 +10,7 @@ from lineage.arrays import BoolArray, FloatArray, IntArray
 from lineage.program import NODE_BLOCKS, Program
 
 from .bound import elementary_bound
+from .infeasible import blame, possible
 from .limits import Limits
 from .solution import Solution
 
@@ -21,13 +22,12 @@ def greedy(program: Program, limits: Limits = Limits()) -> Solution:  # noqa: B0
     At the end, trees that cost more than they save are dropped again. The bound is the elementary one.
 
     Raises:
-        ValueError: The pins (or infinite costs) are more than it can honour.
+        ValueError: The pins (or infinite costs) admit no solution (they are named), or are more than it can honour.
     """
     started = time.perf_counter()
-    first, second = _take_links(program)
-    x = _assemble(program, first, second)
+    x = _assemble(program, *_take_links(program))
     if not program.feasible(x):
-        raise ValueError("greedy cannot honour these pins: take solver='highs'")
+        raise ValueError("greedy cannot honour these pins: take solver='highs'" if possible(program) else blame(program))
     return Solution.of(program, x, elementary_bound(program), solver="greedy", started=started, limits=limits)
 
 
@@ -37,10 +37,10 @@ def without_time(program: Program, limits: Limits) -> FloatArray:
     Raises:
         ValueError: There are pins that it cannot honour.
     """
-    try:
-        return greedy(program, limits).x
-    except ValueError:
-        raise ValueError(f"no solution that honours the pins was found in {limits.seconds:g} s: allow more time") from None
+    x = _assemble(program, *_take_links(program))
+    if not program.feasible(x):
+        raise ValueError(f"no solution that honours the pins was found in {limits.seconds:g} s: allow more time")
+    return x
 
 
 def _take_links(program: Program) -> tuple[IntArray, IntArray]:

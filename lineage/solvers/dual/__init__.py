@@ -32,6 +32,8 @@ from .searching import Found
 from .slack import slacks
 from .sweeps import Shares
 
+FEW = 100  # detections that may have changed, or a twentieth of all, for a memory to be worth it
+
 
 def dual(program: Program, limits: Limits = Limits(), start: object = None) -> Solution:  # noqa: B008 - frozen
     """Solve a programme with the usual rules by dual ascent.
@@ -74,8 +76,9 @@ def _found(program: Program, film: tuple[Net, IntArray, IntArray], start: object
     if isinstance(start, Memory) and fits(program, net, start):
         shares, forest = recalled(net, start, links)
         new = changed(program, net, start, links, pairs)
-        found = renewed(net, start, (shares, forest), (new, start.active[links]), gap, deadline)
-        if relative_gap(found.objective, found.bound) <= gap or time.perf_counter() > deadline:
+        few = int(new.sum()) <= max(FEW, len(new) // 20)
+        found = renewed(net, start, (shares, forest), (new, start.active[links]), gap, deadline) if few else None
+        if found is not None and (relative_gap(found.objective, found.bound) <= gap or time.perf_counter() > deadline):
             return shares, found
     shares, forest = climbed(net, bottom(net), QUICK, gap, deadline)
     if (known := patched(net, shares, forest, gap)) is not None:

@@ -19,6 +19,7 @@ from .regions import begun, mended, seeds
 from .searching import ACTIVE, Found, Search, grown, rebound, search, short, wanted
 from .sweeps import Shares, ascend_among, regrets
 
+WIDE = 300  # detections that are too many to be solved at once in whole numbers
 HOPS, SWEEPS = 5, 6  # how far around a change, and how often, shares are swept
 
 
@@ -40,7 +41,7 @@ def renewed(
     for _ in range(2):  # where something changed; then, if that is not enough, wherever the forest costs too much
         left = mended(now, votes, new, len(new))
         assert left is not None
-        if relative_gap(now.objective, now.bound) <= gap:
+        if relative_gap(now.objective, now.bound) <= gap or left.sum() > WIDE:
             break
         search(now, left, gap, deadline, whole=True)
         votes, new = wanted(now), short(now, now.best) & ~now.inside

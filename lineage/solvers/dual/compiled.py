@@ -6,8 +6,11 @@ from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
 import numba
+import numpy as np
 
 OPTIONS: Any = {"cache": True, "nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}
+
+NONE: Any = np.int64(-1)  # a number of one type: a literal would have a variant of every kernel compiled that it is handed to
 
 F = TypeVar("F", bound=Callable[..., object])
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from lineage.arrays import FloatArray, IntArray
 
-from .compiled import inner
+from .compiled import NONE, inner
 from .deciding import Votes
 from .factor import future, past
 from .net import Net
@@ -157,10 +157,10 @@ def _list_futures(net: Net, shares: Shares, votes: Votes, desk: Desk, i: int, li
             wanted += TIE
     after = desk.after[i]
     desk.most[i] = limit + desk.best[i] - shares.own[v] - past(net, v, shares.into)  # what a future may cost
-    fits = after < desk.most[i] and _insert(desk, i, net.disappear[v] + wanted, 0.0, -1, -1)
+    fits = after < desk.most[i] and _insert(desk, i, net.disappear[v] + wanted, 0.0, NONE, NONE)
     for e in range(net.out[v], net.out[v + 1]):
         cost = shares.out[e] + wanted + _strange(net, votes, desk, e)
-        fits = fits and _insert(desk, i, cost, _waits(net, shares, desk, e), e, -1)
+        fits = fits and _insert(desk, i, cost, _waits(net, shares, desk, e), e, NONE)
         if net.divide[v] < math.inf:
             for d in range(net.out[v], e):
                 fits = fits and _list_pair(net, shares, votes, desk, i, d, e, net.divide[v] + wanted)
@@ -266,9 +266,9 @@ def list_choices(net: Net, shares: Shares, votes: Votes, desk: Desk, r: int, lim
         if not _list_futures(net, shares, votes, desk, i, limit):
             return False
         desk.left[i] = 0
-    for i in range(r):
-        _count(net, desk, i, 1)
     size = 0
+    for i in range(r):
+        _count(net, desk, i, -NONE, size)
     for i in range(r - 1, -1, -1):
         if desk.left[i] == 0:
             desk.stack[size] = i
@@ -277,7 +277,7 @@ def list_choices(net: Net, shares: Shares, votes: Votes, desk: Desk, r: int, lim
         size -= 1
         i = int(desk.stack[size])
         desk.order[k] = i
-        size = _count(net, desk, i, -1, size)
+        size = _count(net, desk, i, NONE, size)
     for i in range(r):
         v = desk.rows[i]
         for k in range(desk.first[v], desk.first[v + 1]):
@@ -286,7 +286,7 @@ def list_choices(net: Net, shares: Shares, votes: Votes, desk: Desk, r: int, lim
 
 
 @inner
-def _count(net: Net, desk: Desk, i: int, step: int, size: int = 0) -> int:
+def _count(net: Net, desk: Desk, i: int, step: int, size: int) -> int:
     """Count a row's links at their targets, up or down; a target with none left goes on the stack. Returns its size."""
     for k in range(desk.futures[i]):
         for e in (desk.one[i, k], desk.two[i, k]):

@@ -303,14 +303,11 @@ def balance(net: Net, flow: Flow, f: Front, search: int) -> int:
     return search
 
 
-@compiled
 def share_prices(net: Net, flow: Flow, shares: Shares) -> None:
     """The prices as shares, in place."""
-    for v in range(len(net.select)):
-        for k in range(net.into[v], net.into[v + 1]):
-            e = int(0 + net.at_out[k])
-            shares.into[k] = flow.price[2 * v]
-            shares.out[e] = net.link[e] - flow.price[2 * v]
+    paid = flow.price[2 * net.target]
+    shares.into[:] = paid[net.at_out]
+    shares.out[:] = net.link - paid
 
 
 @compiled

@@ -98,43 +98,45 @@ def compete(net: Net, shares: Shares, t: int, seen: FloatArray) -> None:
 
 
 @compiled
+def _sweep(net: Net, shares: Shares, rows: IntArray, rounds: int, sets: bool, last: float) -> None:
+    """So many sweeps forward and backward over some detections, rising; with ``last`` a forward one of this weight at the end."""
+    n_frames, m = len(net.frames) - 1, len(rows)
+    seen = np.zeros(len(net.select))
+    for i in range(rounds + 1):
+        weight, t = 1.0 if i < rounds else last, 0
+        if weight == 0:
+            break
+        for v in rows:
+            while sets and t < n_frames and net.frames[t] <= v:
+                compete(net, shares, t, seen)
+                compete(net, shares, t, seen)
+                t += 1
+            send_on(net, shares, v, weight)
+        if i == rounds:
+            break
+        t = n_frames - 1
+        for k in range(m):
+            v = rows[m - 1 - k]
+            while sets and t >= 0 and v < net.frames[t + 1]:
+                compete(net, shares, t, seen)
+                compete(net, shares, t, seen)
+                t -= 1
+            send_back(net, shares, v)
+
+
 def ascend(net: Net, shares: Shares, rounds: int) -> None:
     """So many sweeps forward and backward."""
-    n_frames = len(net.frames) - 1
-    seen = np.zeros(len(net.select))
-    sets = len(net.rivals) > 0
-    for _ in range(rounds):
-        for t in range(n_frames):
-            if sets:
-                compete(net, shares, t, seen)
-                compete(net, shares, t, seen)
-            for v in range(net.frames[t], net.frames[t + 1]):
-                send_on(net, shares, v, 1.0)
-        for i in range(n_frames):
-            t = n_frames - 1 - i
-            if sets:
-                compete(net, shares, t, seen)
-                compete(net, shares, t, seen)
-            for v in range(net.frames[t], net.frames[t + 1]):
-                send_back(net, shares, v)
+    _sweep(net, shares, np.arange(len(net.select)), rounds, len(net.rivals) > 0, 0.0)
 
 
-@compiled
 def settle_between(net: Net, shares: Shares) -> None:
     """One forward sweep at half weight: both ends of a link then see which way it leans. The bound is concave, so it cannot fall."""
-    for v in range(len(net.select)):
-        send_on(net, shares, v, 0.5)
+    _sweep(net, shares, np.arange(len(net.select)), 0, False, 0.5)
 
 
-@compiled
 def ascend_among(net: Net, shares: Shares, rows: IntArray, rounds: int) -> None:
-    """So many sweeps forward and backward over some detections, rising, and half a one at the end; conflict sets keep what they have."""
-    for i in range(rounds + 1):
-        for v in rows:
-            send_on(net, shares, v, 1.0 if i < rounds else 0.5)
-        if i < rounds:
-            for v in rows[::-1]:
-                send_back(net, shares, v)
+    """So many sweeps over some detections, rising, and one at half weight at the end; conflict sets keep what they have."""
+    _sweep(net, shares, rows, rounds, False, 0.5)
 
 
 @compiled
@@ -155,13 +157,11 @@ def factors(net: Net, shares: Shares) -> FloatArray:
     return factors_of(net, shares, np.arange(len(net.select)))
 
 
-@compiled
 def set_factors(net: Net, shares: Shares) -> FloatArray:
     """Cost of every conflict set's own best choice; (s,)."""
-    value = np.zeros(len(net.sets) - 1)
-    for s in range(len(value)):
-        for k in range(net.sets[s], net.sets[s + 1]):
-            value[s] = min(value[s], shares.rival[k])
+    if len(net.sets) < 2:
+        return np.zeros(0)
+    value: FloatArray = np.minimum(np.minimum.reduceat(shares.rival, net.sets[:-1]), 0.0)
     return value
 
 
