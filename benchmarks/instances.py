@@ -80,6 +80,28 @@ def instance(kind: str, edges: int, seed: int = 0) -> tuple[CandidateGraph, dict
     return graph, costs
 
 
+def packed(graph: CandidateGraph, costs: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """A graph and its costs as plain arrays, for files and for processes that do not have this package."""
+    cells = graph.detections
+    one, two, pair_cost = costs.get("divide_pair", (np.zeros(0, int), np.zeros(0, int), np.zeros(0)))
+    arrays = {"frame": cells.frame, "position": cells.position, "n_frames": np.array(cells.n_frames)}
+    arrays |= {"source": graph.source, "target": graph.target, "pair_one": one, "pair_two": two, "pair_cost": pair_cost}
+    arrays |= {"set_rows": np.concatenate([*cells.conflicts, np.zeros(0, int)]).astype(int)}
+    arrays |= {"set_ends": np.cumsum([0, *map(len, cells.conflicts)])}
+    return arrays | {name: np.asarray(costs[name]) for name in ("select", "link", "appear", "disappear", "divide")}
+
+
+def unpacked(arrays: Mapping[str, np.ndarray]) -> tuple[CandidateGraph, dict[str, Any]]:
+    """What ``packed`` made of a graph and its costs, undone."""
+    sets = np.split(arrays["set_rows"], arrays["set_ends"][1:-1]) if len(arrays["set_ends"]) > 1 else []
+    label = np.zeros(len(arrays["frame"]), int)
+    cells = Detections(arrays["frame"], arrays["position"], label, conflicts=sets, n_frames=int(arrays["n_frames"]))
+    costs: dict[str, Any] = {name: arrays[name] for name in ("select", "link", "appear", "disappear", "divide")}
+    if len(arrays["pair_cost"]):
+        costs["divide_pair"] = (arrays["pair_one"], arrays["pair_two"], arrays["pair_cost"])
+    return CandidateGraph(cells, arrays["source"], arrays["target"]), costs
+
+
 def _walk(of: Kind, cells: float, side: float, n_frames: int, rng: np.random.Generator) -> list[tuple[np.ndarray, np.ndarray]]:
     """Positions of the cells in every frame, and which are about to divide."""
     x = rng.uniform(0, side, (max(3, int(cells / np.exp((of.divides - DIES) * n_frames / 2))), of.axes))
