@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import subprocess
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from zoo import ZOO, forest, paint
@@ -260,7 +263,7 @@ def test_positions_are_drawn_in_pixels_whatever_the_scale():
 
 @pytest.mark.parametrize(
     ("width", "pixel", "unit", "text", "pixels"),
-    [(100, 1, "", "20 px", 20), (256, 0.65, "µm", "20 µm", 20 / 0.65), (50, 2.0, "", "20", 10)],
+    [(100, 1, "", "20 px", 20), (256, 0.65, "µm", "20 µm", 20 / 0.65), (50, 2.0, "", "20 µm", 10)],
 )
 def test_the_scale_bar_has_a_round_length(width, pixel, unit, text, pixels):
     cells = Detections(np.zeros(0, int), np.zeros((0, 2)), np.zeros(0, int), scale=(pixel, pixel))
@@ -369,3 +372,208 @@ def test_an_empty_film_cannot_be_shown():
 def test_plotting_needs_no_screen_and_importing_lineage_no_matplotlib():
     code = "import sys, lineage; assert 'matplotlib' not in sys.modules; import lineage.plot; assert 'matplotlib.pyplot' not in sys.modules"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+# one lineage, time, units
+
+
+def test_some_lineages_are_drawn_alone_and_keep_their_colours():
+    animal = forest([0, 0, 1, 1, 2, 2, 2], [-1, -1, 0, 1, 3, 3, 2])
+    ax = plot.lineage_trees(animal, lineages=[2])
+    drawn = lines(ax)["solid"]
+    assert sorted(drawn) == sorted(lines(plot.lineage_trees(forest([0, 1, 2, 2], [-1, 0, 1, 1])))["solid"])
+    colours = {
+        tuple(colour) for part in ax.collections if isinstance(part, LineCollection) for colour in np.round(part.get_colors()[:, :3], 6)
+    }
+    assert colours == {tuple(np.round(plot.lineage_colours(np.array([2]))[0], 6))}
+    assert len(lines(plot.lineage_trees(animal, lineages=[1, 2]))["solid"]) == len(lines(plot.lineage_trees(animal))["solid"])
+    with pytest.raises(ValueError, match=r"^there is no lineage 3: the forest has 2, counted from 1$"):
+        plot.lineage_trees(animal, lineages=[1, 3])
+    with pytest.raises(ValueError, match=r"^there is no lineage 1: the forest has 0, counted from 1$"):
+        plot.lineage_trees(ZOO["empty"], lineages=[1])
+
+
+def timed(animal, interval, **changes):
+    cells = dataclasses.replace(animal.detections, interval=interval, **changes)
+    return dataclasses.replace(animal, detections=cells)
+
+
+@pytest.mark.parametrize(
+    ("interval", "n_frames", "label", "second"),
+    [(None, 10, "frame", None), (2.0, 10, "time (s)", "3"), (300.0, 10, "time (min)", "10"), (1800.0, 92, "time (h)", "10")],
+)
+def test_time_is_told_in_round_numbers(interval, n_frames, label, second):
+    animal = timed(ZOO["step"], interval, n_frames=n_frames)
+    ax = plot.cells_per_frame(animal)
+    assert ax.get_xlabel() == label
+    if interval is None:
+        return
+    at, names = ax.get_xticks(), [text.get_text() for text in ax.get_xticklabels()]
+    assert names[:2] == ["0", second]
+    unit = {"s": 1, "min": 60, "h": 3600}[label[6:-1]]
+    np.testing.assert_allclose(at, [float(name) * unit / interval for name in names])
+    assert max(at) <= n_frames - 1 + 1e-9
+    assert plot.lineage_trees(animal).get_xlabel() == label
+    assert plot.lineage_trees(animal, time="down").get_ylabel() == label
+    assert plot.space_time(animal).get_ylabel() == label
+
+
+def test_a_frame_tells_its_time():
+    ax = plot.tracks_over_frame(timed(ZOO["step"], 300.0, n_frames=20), np.zeros((9, 9)), 7)
+    assert ax.get_title() == "frame 7, 35 min"
+
+
+@pytest.mark.parametrize(("scale", "unit", "name"), [((1, 1), "", "px"), ((0.5, 0.5), "", "µm"), ((0.5, 0.5), "mm", "mm")])
+def test_lengths_have_units(scale, unit, name):
+    animal = timed(ZOO["division with a past"], None, scale=scale)
+    assert plot.displacements(animal, unit=unit).get_xlabel() == f"displacement per frame ({name})"
+    assert plot.space_time(animal, axis="y", unit=unit).get_xlabel() == f"y ({name})"
+
+
+# charts
+
+
+def test_cells_are_counted_and_events_are_marked():
+    animal = forest([0, 0, 1, 1, 2, 2, 2, 3], [-1, -1, 0, 1, 2, 2, -1, 4], n_frames=4)
+    ax = plot.cells_per_frame(animal)
+    (count,) = ax.lines
+    assert count.get_xdata().tolist() == [0, 1, 2, 3]
+    assert count.get_ydata().tolist() == [2, 2, 3, 1]
+    divisions, begins, ends = (marks.get_offsets()[:, 0].tolist() for marks in ax.collections)
+    assert (divisions, begins, ends) == ([1], [2], [1, 2])
+    assert [text.get_text() for text in ax.texts] == ["divisions", "begin", "end"]
+
+
+def test_cells_that_are_not_selected_are_not_counted():
+    assert plot.cells_per_frame(ZOO["unselected noise"]).lines[0].get_ydata().tolist() == [1, 1]
+
+
+def heights(ax):
+    """What the histograms drawn as outlines hold: label -> bin heights."""
+    return {patch.get_label(): patch.get_xy() for patch in ax.patches if not patch.get_label().startswith("_") and hasattr(patch, "get_xy")}
+
+
+def test_displacements_of_cells_and_of_daughters_are_told_apart():
+    walk = forest([0, 1, 2, 3, 3, 5], [-1, 0, 1, 2, 2, 3], place=[0, 1, 2, 2, 4, 9])
+    ax = plot.displacements(walk)
+    names = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert names == ["cells (2), median 8 px", "daughters (2), median 8 px"], "the link over a gap is no step"
+    for outline in heights(ax).values():
+        assert outline[:, 1].max() <= 1
+    assert plot.displacements(forest([0, 1], [-1, 0], place=[0, 0])).get_xlim()[1] > 0, "cells that stand still"
+    assert [text.get_text() for text in plot.displacements(ZOO["two strangers"]).get_legend().get_texts()] == ["cells (2), median 0 px"]
+    assert [text.get_text() for text in plot.displacements(ZOO["single"]).texts] == ["no links"]
+
+
+def test_the_share_of_cells_not_divided_is_that_of_kaplan_and_meier():
+    age, whole = np.array([2.0, 3, 3, 5, 6, 6]), np.array([True, True, False, True, False, True])
+    x, left = plot.undivided(age, whole)
+    assert x.tolist() == [0, 2, 3, 5, 6]
+    np.testing.assert_allclose(left, [1, 5 / 6, 5 / 6 * 4 / 5, 5 / 6 * 4 / 5 * 2 / 3, 5 / 6 * 4 / 5 * 2 / 3 / 2])
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.integers(1, 9), min_size=1, max_size=30))
+def test_without_losses_it_is_the_plain_share(ages):
+    age = np.array(ages, float)
+    x, left = plot.undivided(age, np.ones(len(age), bool))
+    np.testing.assert_allclose(left, [(age > a).mean() for a in x], atol=1e-12)
+
+
+def test_division_timing_counts_whole_cycles_and_cut_ones():
+    animal = forest([0, 1, 1, 2, 2, 3, 3, 4, 4, 4, 5], [-1, 0, 0, 1, 2, 3, 4, 5, 5, 6, 9], n_frames=6)
+    ax = plot.division_timing(timed(animal, 600.0))
+    assert ax.get_title(loc="left") == "1 whole cycles, median 30 min\n3 more not seen to divide"
+    assert ax.get_xlabel() == "age (min)"
+    assert plot.division_timing(animal).get_xlabel() == "age (frames)"
+    silent = plot.division_timing(ZOO["division"])
+    assert [text.get_text() for text in silent.texts] == ["no cell was seen\nfrom birth to division"]
+
+
+def test_space_and_time_hold_every_link_once():
+    animal = ZOO["division over a gap"]
+    ax = plot.space_time(animal)
+    drawn = sorted(lines(ax)["solid"] + lines(ax)["dashed"])
+    x, frame, child = animal.detections.position[:, 1], animal.detections.frame, animal.child_rows
+    assert drawn == sorted(((x[animal.parent[i]], frame[animal.parent[i]]), (x[i], frame[i])) for i in child)
+    assert len(lines(ax)["dashed"]) == (animal.gap > 0).sum()
+    assert ax.get_ylim()[0] > ax.get_ylim()[1], "time runs down, as in a kymograph"
+    with pytest.raises(ValueError, match=r"^there is no axis z: positions have the axes y, x$"):
+        plot.space_time(animal, axis="z")
+    assert plot.space_time(ZOO["three dimensions"], axis="z").get_xlabel() == "z (px)"
+
+
+@pytest.mark.parametrize("name", ZOO)
+@pytest.mark.parametrize("chart", [plot.cells_per_frame, plot.displacements, plot.division_timing, plot.space_time])
+def test_every_animal_has_every_chart(name, chart):
+    ax = chart(ZOO[name])
+    if name in ("empty", "single", "division over a gap"):
+        ax.figure.draw_without_rendering()
+    assert ax.get_xlabel() and ax.get_ylabel()
+
+
+def overlapping(figure):
+    """Pairs of texts of a figure that lie on each other."""
+    FigureCanvasAgg(figure).draw()
+    axes = figure.axes
+    texts = [t for ax in axes for t in [*ax.texts, ax.xaxis.label, ax.yaxis.label, ax.title, ax._left_title]]
+    texts += [tick.label1 for ax in axes for axis in (ax.xaxis, ax.yaxis) for tick in axis._update_ticks()]
+    texts += [t for legend in [*(ax.get_legend() for ax in axes), *figure.legends] if legend for t in legend.get_texts()]
+    boxes = [(t.get_text(), t.get_window_extent()) for t in texts if t.get_text() and t.get_visible()]
+    width, height = figure.get_size_inches() * figure.dpi
+    outside = [name for name, box in boxes if box.x0 < -1 or box.y0 < -1 or box.x1 > width + 1 or box.y1 > height + 1]
+    pairs = [(a, b) for i, (a, one) in enumerate(boxes) for b, two in boxes[:i] if one.padded(-1).overlaps(two.padded(-1))]
+    return pairs + outside
+
+
+@pytest.mark.parametrize("interval", [None, 300.0])
+@pytest.mark.parametrize("chart", ["cells_per_frame", "displacements", "division_timing", "space_time", "lineage_trees"])
+def test_no_words_lie_on_each_other(film, chart, interval):
+    assert overlapping(getattr(plot, chart)(timed(film.truth, interval)).figure) == []
+
+
+def test_words_that_lie_on_each_other_would_be_found():
+    ax = Figure().add_subplot()
+    ax.text(0.5, 0.5, "one")
+    ax.text(0.51, 0.5, "two")
+    assert overlapping(ax.figure) == [("two", "one")]
+
+
+# strategies
+
+
+def comparison():
+    rows = [("oracle", "A", 0.99, 0.9), ("ours", "A", 0.9, 0.8), ("greedy", "A", 0.8, 0.7), ("broken", "A", np.nan, np.nan)]
+    rows += [("oracle", "B", 1.0, 1.0), ("ours", "B", 0.96, 0.9), ("greedy", "B", 0.7, 0.6), ("broken", "B", np.nan, np.nan)]
+    return pd.DataFrame(rows, columns=["strategy", "film", "CHOTA", "division_f1"])
+
+
+def test_strategies_are_sorted_and_every_film_is_a_point():
+    first = plot.strategies(comparison(), scores=("CHOTA", "division_f1"))
+    assert [text.get_text() for text in first.get_yticklabels()] == ["broken", "greedy", "ours"]
+    assert [ax.get_xlabel() for ax in first.figure.axes] == ["CHOTA", "division f1"]
+    a, b, mean = first.collections
+    assert a.get_offsets().tolist()[:2] == [[0.9, 2], [0.8, 1]]
+    assert b.get_offsets().tolist()[:2] == [[0.96, 2], [0.7, 1]]
+    np.testing.assert_allclose(mean.get_offsets()[1:], [[0.75, 1], [0.93, 2]])
+    assert [line.get_xdata()[0] for line in first.lines] == [0.99, 1.0]
+    (legend,) = first.figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["A", "B", "mean", "best possible"]
+    assert overlapping(first.figure) == []
+
+
+def test_one_film_without_a_ceiling_needs_no_legend():
+    table = comparison().iloc[1:3]
+    assert not plot.strategies(table, scores=("CHOTA",)).figure.legends
+    stresses = comparison().rename(columns={"film": "stress"})
+    assert [text.get_text() for text in plot.strategies(stresses, scores=("CHOTA",)).figure.legends[0].get_texts()][:2] == ["A", "B"]
+    plot.strategies(table.drop(columns="film"), scores=("CHOTA",)).figure.draw_without_rendering()
+
+
+def test_tables_that_compare_nothing_are_refused():
+    with pytest.raises(ValueError, match=r"^the table of strategies has no column LNK$"):
+        plot.strategies(comparison())
+    with pytest.raises(ValueError, match=r"^the table of strategies has no column place$"):
+        plot.strategies(comparison(), scores=("CHOTA",), by="place")
+    with pytest.raises(ValueError, match=r"^the table of strategies has no rows$"):
+        plot.strategies(comparison().iloc[:0], scores=("CHOTA",))
