@@ -31,6 +31,7 @@ from .regions import patched, repaired
 from .searching import Found
 from .slack import slacks
 from .sweeps import Shares
+from .warming import other_half, wait_for
 
 FEW = 100  # detections that may have changed, or a twentieth of all, for a memory to be worth it
 
@@ -80,7 +81,9 @@ def _found(program: Program, film: tuple[Net, IntArray, IntArray], start: object
         found = renewed(net, start, (shares, forest), (new, start.active[links]), gap, deadline) if few else None
         if found is not None and (relative_gap(found.objective, found.bound) <= gap or time.perf_counter() > deadline):
             return shares, found
+    compiling = other_half()
     shares, forest = climbed(net, bottom(net), QUICK, gap, deadline)
+    wait_for(compiling)
     if (known := patched(net, shares, forest, gap)) is not None:
         return shares, known
     shares, forest = climbed(net, (shares, forest), THOROUGH, gap, deadline)

@@ -39,7 +39,7 @@ def _without_parent(net: Net, shares: Shares, v: int, e: int, after: float) -> f
 
 
 @compiled
-def _flipped(net: Net, shares: Shares, link: BoolArray, there: BoolArray, regret: FloatArray) -> FloatArray:
+def flipped(net: Net, shares: Shares, link: BoolArray, there: BoolArray, regret: FloatArray) -> FloatArray:
     """What each detection's other state costs beyond its best choice; chosen links' ``regret`` becomes that of doing without."""
     other = np.empty(len(there))
     regret[link] = 0.0
@@ -79,7 +79,7 @@ def slacks(net: Net, shares: Shares, found: Found, links: IntArray, n_links: int
     votes: Votes = found.votes
     at_source, at_target = regrets(net, shares)
     regret = at_source + at_target
-    other = _flipped(net, shares, votes.at_source, votes.there, regret)
+    other = flipped(net, shares, votes.at_source, votes.there, regret)
     lift = _of_region(found)
     gap = found.objective - bound(net, shares) - float(found.lift.sum())  # what these shares prove, which may be less than the best bound
     a, b = net.source, net.target
