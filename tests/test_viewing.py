@@ -220,7 +220,7 @@ def test_films_of_another_kind_are_refused(made, film, message):
 
 
 def test_without_napari_it_says_what_to_install(made, no_napari):
-    message = "napari is not installed (napari is missing): pip install 'napari[pyside6]'"
+    message = "napari is not installed (napari is missing): pip install 'cytolineage[napari]'"
     with pytest.raises(ModuleNotFoundError, match=f"^{re.escape(message)}$"):
         viewing.view(made.image, made.labels, made.truth)
 
@@ -256,7 +256,7 @@ def test_the_command_says_what_is_wrong_in_a_line(run, no_napari, made, tmp_path
     write(made.truth, tmp_path / "lineages.csv")
     code, out, err = run("view", tmp_path / "lineages.csv")
     assert (code, out) == (2, "")
-    assert err == "lineage: napari is not installed (napari is missing): pip install 'napari[pyside6]'\n"
+    assert err == "lineage: napari is not installed (napari is missing): pip install 'cytolineage[napari]'\n"
 
 
 def test_the_command_hands_over_film_masks_and_lineages(run, made, tmp_path, monkeypatch):

@@ -18,7 +18,7 @@ from lineage.formats import read
 from .colours import dressed
 from .layers import layers_of, lazy
 
-INSTALL = "pip install 'napari[pyside6]'"
+INSTALL = "pip install 'cytolineage[napari]'"
 
 
 def view(
