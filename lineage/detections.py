@@ -108,6 +108,7 @@ class Detections:
         image: Film | None = None,
         scale: Sequence[float] | float | None = None,
         *,
+        interval: float | None = None,
         properties: Sequence[str] | None = None,
         progress: Progress[int] = silent,
     ) -> Detections:
@@ -117,6 +118,7 @@ class Detections:
             labels: Label film, (T, [Z,] Y, X), anything that can be indexed by frame; 0 is background. It is only read.
             image: Film of the same shape, for intensities.
             scale: Size of a pixel along ([z,] y, x), or one number for all; physical units.
+            interval: Seconds between frames, if known.
             properties: Which measured columns to keep; all when not given (see ``measure``).
             progress: Wraps the loop over frames.
 
@@ -134,7 +136,8 @@ class Detections:
                 raise ValueError(f"label frame {t} has shape {frame.shape}, but frame 0 has {shape}")
             shape = frame.shape
             tables.append(measure(frame, np.array(checked_scale(scale, frame.ndim)), _intensity(image, t, shape)))
-        return cls._of_tables(tables, len(shape) if shape else 2, scale, properties)
+        cells = cls._of_tables(tables, len(shape) if shape else 2, scale, properties)
+        return replace(cells, interval=interval)
 
     @classmethod
     def _of_tables(
@@ -153,7 +156,12 @@ class Detections:
 
     @classmethod
     def from_points(
-        cls, table: pd.DataFrame | Mapping[str, Array], scale: Sequence[float] | float | None = None, *, n_frames: int = 0
+        cls,
+        table: pd.DataFrame | Mapping[str, Array],
+        scale: Sequence[float] | float | None = None,
+        *,
+        n_frames: int = 0,
+        interval: float | None = None,
     ) -> Detections:
         """Take cells from a table of points.
 
@@ -162,6 +170,7 @@ class Detections:
                 All other columns are kept. The result is sorted by frame, rows of one frame keep their order.
             scale: Size of one coordinate step along ([z,] y, x); positions are multiplied by it.
             n_frames: Length of the film; up to the last point when not given.
+            interval: Seconds between frames, if known.
 
         Raises:
             ValueError: A column is missing, or a frame or a position is not a finite number.
@@ -178,7 +187,7 @@ class Detections:
         position = np.stack([np.asarray(columns.pop(axis), float) for axis in axes], axis=1) * sizes
         label = _whole(columns.pop("label", np.zeros(len(frame), np.int64)), "label")
         kept = {name: column[order] for name, column in columns.items()}
-        return cls(frame[order], position[order], label[order], kept, sizes, n_frames=n_frames)
+        return cls(frame[order], position[order], label[order], kept, sizes, n_frames=n_frames, interval=interval)
 
 
 def checked_scale(scale: Sequence[float] | float | None, n_axes: int) -> tuple[float, ...]:

@@ -15,20 +15,33 @@ import numpy as np
 from .arrays import Array, Film, Progress, silent
 from .detections import checked_scale
 from .evaluation import evaluate
-from .films import OpenedFilm, open_film, save_labels
+from .films import OpenedFilm, known_sizes, open_film, save_labels
 from .films.atomic import new_folder
+from .films.ome_zarr import is_zarr
 from .forest import Forest
-from .formats import ctc, write
+from .formats import ctc, geff, write
 from .linking import link
 from .measure import compact
 from .provenance import provenance, write_json
+from .report import report
 from .settings import Settings
 from .simulation import Simulation, simulate
 from .solvers import solver_named
 
 Segment = Callable[[Array], Array]
 
-OUTPUTS = ("lineages.csv", "lineages.gexf", "ctc", "overview.png", "run.json", "metrics.json", "film.tif", "truth")
+OUTPUTS = (
+    "lineages.csv",
+    "lineages.gexf",
+    "lineages.geff",
+    "ctc",
+    "overview.png",
+    "report.html",
+    "run.json",
+    "metrics.json",
+    "film.tif",
+    "truth",
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,7 +133,8 @@ def track(film: Any, settings: Settings = Settings(), *, progress: Progress[int]
         progress: Wraps the loops over frames.
     """
     opened = open_film(film)
-    return link(segment(opened, settings.segment, progress=progress), opened, opened.scale, settings, progress=progress)
+    masks = segment(opened, settings.segment, progress=progress)
+    return link(masks, opened, opened.scale, settings, interval=opened.interval, progress=progress)
 
 
 def run(  # noqa: PLR0913 - all but two by keyword only
@@ -130,14 +144,15 @@ def run(  # noqa: PLR0913 - all but two by keyword only
     labels: str | Path | None = None,
     truth: str | Path | None = None,
     scale: Sequence[float] | None = None,
+    interval: float | None = None,
     settings: Settings = Settings(),  # noqa: B008 - frozen
     command: str = "",
     progress: Progress[Any] = silent,
 ) -> Run:
     """Track a film on disk and write all results into one folder.
 
-    The folder appears when everything is done: ``lineages.csv``, ``lineages.gexf``, ``ctc/`` (masks and table), ``overview.png``,
-    ``run.json``, and ``metrics.json`` when the truth is given. An older result there is replaced.
+    The folder appears when everything is done: ``lineages.csv``, ``lineages.gexf``, ``lineages.geff``, ``ctc/`` (masks and table),
+    ``overview.png``, ``report.html``, ``run.json``, and ``metrics.json`` when the truth is given. An older result there is replaced.
 
     Args:
         film: Images; may be left out when labels are given.
@@ -145,6 +160,7 @@ def run(  # noqa: PLR0913 - all but two by keyword only
         labels: Label film; the film is segmented when not given.
         truth: Folder of the Cell Tracking Challenge (``01_GT``) or label masks with a table, to score against.
         scale: Size of a pixel along ([z,] y, x); the file's own when not given.
+        interval: Seconds between frames; the file's own when not given.
         settings: What to change of the defaults.
         command: The command line, for the record.
         progress: Wraps the loops over frames.
@@ -165,16 +181,20 @@ def run(  # noqa: PLR0913 - all but two by keyword only
     if truth is not None:
         _check_truth(truth, given)
     solver_named(settings.solver)  # what cannot work is said before the work begins
-    sizes = checked_scale(scale if scale is not None else given.scale, len(given.shape) - 1)
+    known, seconds = known_sizes(opened, masks)
+    sizes = checked_scale(scale if scale is not None else known, len(given.shape) - 1)
+    seconds = interval if interval is not None else seconds
     _folder_of(out).mkdir(parents=True, exist_ok=True)
     with new_folder(out, OUTPUTS.__contains__) as folder:
         label_film = masks if masks is not None else _segment_to_disk(given, settings, sizes, folder, progress)
-        forest = link(label_film, opened, sizes, settings, progress=progress)
+        forest = link(label_film, opened, sizes, settings, interval=seconds, progress=progress)
         scores = None if truth is None else evaluate((forest, label_film), truth, progress=progress)
-        _write_results(forest, label_film, given, folder, progress)
-        facts = {"command": command, "seconds": time.perf_counter() - began, "scale": sizes, "interval": given.interval}
+        _write_results(forest, label_film, given, masks, folder, progress)
+        facts = {"command": command, "seconds": time.perf_counter() - began, "scale": sizes, "interval": seconds}
         inputs = {"film": film, "labels": labels, "truth": truth}
-        write_json(provenance(forest, settings, inputs, **facts), folder / "run.json")
+        record = provenance(forest, settings, inputs, **facts)
+        write_json(record, folder / "run.json")
+        report(forest, opened, label_film, folder / "report.html", scores=scores, record=record, progress=progress)
         if scores is not None:
             write_json(scores, folder / "metrics.json")
         (folder / "labels.npy").unlink(missing_ok=True)
@@ -248,10 +268,16 @@ def _check_truth(truth: str | Path, film: OpenedFilm) -> None:
         raise ValueError(f"{truth} is the truth of another film: it has shape {there}, the film has {here}")
 
 
-def _write_results(forest: Forest, labels: Film, film: Film, folder: Path, progress: Progress[Any]) -> None:
+def _zarr(film: OpenedFilm | None) -> Path | None:
+    """Where a film lies that other readers of GEFF can open from there."""
+    return film.path if film is not None and film.path is not None and is_zarr(film.path) else None
+
+
+def _write_results(forest: Forest, labels: Film, film: OpenedFilm, masks: OpenedFilm | None, folder: Path, progress: Progress[Any]) -> None:
     from .plot import overview
 
     write(forest, folder / "lineages.csv")
     write(forest, folder / "lineages.gexf")
+    geff.write(forest, folder / "lineages.geff", labels_path=_zarr(masks), image_path=_zarr(film))
     ctc.write(forest, folder / "ctc", labels=labels, progress=progress)
     overview(forest, film, labels, folder / "overview.png")

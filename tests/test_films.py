@@ -359,7 +359,7 @@ def test_frames_are_fresh_and_bounded():
 def test_paths_that_are_no_film(tmp_path):
     refused(tmp_path / "no.tif", f"no such film: {tmp_path}/no.tif", FileNotFoundError)
     (tmp_path / "a.avi").write_bytes(b"RIFF")
-    supported = "supported are .tif, .tiff, .npy, .zarr, or a folder of TIFFs"
+    supported = "supported are .tif, .tiff, .npy, .zarr, a folder of TIFFs, or .nd2, .czi, .lif through bioio"
     refused(tmp_path / "a.avi", f"{tmp_path}/a.avi: films with the ending .avi are not supported; {supported}")
     (tmp_path / "a").write_bytes(b"RIFF")
     refused(tmp_path / "a", f"{tmp_path}/a: films with the ending (none) are not supported; {supported}")

@@ -9,10 +9,10 @@ import typer
 
 from lineage import __version__
 
-from . import files, linking, making
+from . import comparing, files, linking, making, seeing
 from .shared import app
 
-__all__ = ["app", "files", "linking", "main", "making"]
+__all__ = ["app", "comparing", "files", "linking", "main", "making", "seeing"]
 
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]  # of click, or of the copy of click that newer typers carry
 

@@ -46,6 +46,7 @@ def track(
     labels: Annotated[Path | None, typer.Option(help="Label masks; the film is segmented when they are not given.")] = None,
     truth: Annotated[Path | None, typer.Option(help="Truth to score against, such as 01_GT.")] = None,
     scale: Scale = None,
+    interval: Annotated[float | None, typer.Option(help="Seconds between frames; what the file says when not given.")] = None,
     segment: Segment = None,
     solver: Annotated[str | None, typer.Option(help="auto, dual, highs, pulp, pulp:NAME or greedy.")] = None,
     gap: Annotated[float | None, typer.Option(help="Relative gap to the optimum that is good enough.")] = None,
@@ -61,7 +62,8 @@ def track(
     chosen = tuple(score.value for score in score) if score else None
     wanted = settings_of(settings, segment=segment, solver=solver, gap=gap, time_limit=time_limit, max_gap=max_gap, scores=chosen)
     command = " ".join(["lineage", *sys.argv[1:]])
-    done = pipeline.run(film, out, labels=labels, truth=truth, scale=numbers(scale), settings=wanted, command=command, progress=bar)
+    sizes: dict[str, Any] = {"scale": numbers(scale), "interval": interval}
+    done = pipeline.run(film, out, labels=labels, truth=truth, settings=wanted, command=command, progress=bar, **sizes)
     _outcome(done, to_stderr=json_to == "-")
     report(done.scores, json_to, {"film": str(film or labels)})
 

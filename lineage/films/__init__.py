@@ -12,12 +12,12 @@ import numpy as np
 
 from lineage.arrays import Array
 
-from .opened import Kind, OpenedFilm, checked, of_array
+from .opened import Kind, OpenedFilm, checked, known_sizes, of_array
 from .saving import save_labels
 
-__all__ = ["SUPPORTED", "OpenedFilm", "open_film", "save_labels"]
+__all__ = ["SUPPORTED", "OpenedFilm", "known_sizes", "open_film", "save_labels"]
 
-SUPPORTED = ".tif, .tiff, .npy, .zarr, or a folder of TIFFs"
+SUPPORTED = ".tif, .tiff, .npy, .zarr, a folder of TIFFs, or .nd2, .czi, .lif through bioio"
 
 
 def open_film(
@@ -33,7 +33,8 @@ def open_film(
     Args:
         path: A TIFF stack (plain, ImageJ, OME), a folder with one TIFF a frame (such as ``01``, ``01_GT/TRA``, ``01_RES`` of the
             Cell Tracking Challenge; ``01_GT`` and ``01_ST`` stand for the TRA and SEG inside), a NumPy file, an OME-Zarr image or a
-            zarr array; or an opened array or list of frames, which is passed through. Plain stacks are (T, Y, X) or (T, Z, Y, X).
+            zarr array, or, where ``bioio`` is installed, .nd2, .czi and .lif; or an opened array or list of frames, which is passed
+            through. Plain stacks are (T, Y, X) or (T, Z, Y, X).
         kind: ``labels`` makes sure that the pixels are whole numbers.
         sparse: Accept missing frames in a folder (gold truth): the film has the frames that are there, ``numbers`` says which.
         channel: Which channel to take, where there are several.
@@ -58,6 +59,7 @@ def _opened(path: Path, *, sparse: bool, channel: int | None, axes: str) -> Open
     from .folder import TIFF, open_folder
     from .ome_zarr import is_zarr, open_zarr
     from .tiff import open_tiff
+    from .vendor import READERS, open_vendor
 
     if is_zarr(path) or path.suffix.lower() == ".zarr":
         return open_zarr(path, channel=channel, axes=axes)
@@ -67,6 +69,8 @@ def _opened(path: Path, *, sparse: bool, channel: int | None, axes: str) -> Open
         return open_tiff(path, channel=channel, axes=axes)
     if path.suffix.lower() == ".npy":
         return _numpy(path, channel, axes)
+    if path.suffix.lower() in READERS:
+        return open_vendor(path, channel=channel, axes=axes)
     raise ValueError(f"{path}: films with the ending {path.suffix or '(none)'} are not supported; supported are {SUPPORTED}")
 
 

@@ -172,3 +172,18 @@ def with_scale(film: OpenedFilm, scale: dict[str, float], interval: float | None
     good = tuple(size if np.isfinite(size) and size > 0 else 1.0 for size in sizes)
     usable = interval if interval and np.isfinite(interval) and interval > 0 else None
     return replace(film, scale=good, interval=usable)
+
+
+def known_sizes(*films: object) -> tuple[tuple[float, ...] | None, float | None]:
+    """What opened films say about the size of a pixel and the time between frames: the first one that says something.
+
+    Args:
+        films: Films of the same specimen, the most trusted first; arrays and other things say nothing.
+
+    Returns:
+        scale: Along ([z,] y, x), or None.
+        interval: Seconds, or None.
+    """
+    opened = [film for film in films if isinstance(film, OpenedFilm)]
+    scale = next((film.scale for film in opened if set(film.scale) != {1.0}), None)
+    return scale, next((film.interval for film in opened if film.interval is not None), None)

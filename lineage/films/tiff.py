@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import itertools
 import logging
 import math
 import re
@@ -19,6 +21,7 @@ from lineage.arrays import Array
 from .opened import Layout, OpenedFilm, layout, of_array, with_scale
 from .units import MICROMETRES, micrometres, seconds
 
+SMALL, SQUEEZED = 2**28, 20_000  # bytes, and times smaller than its pixels: no honest page is
 FOREIGN_UNITS = ("", "pixel", "pixels", "inch")  # of resolutions that are about printing, not about the specimen
 
 
@@ -66,7 +69,12 @@ def open_tiff(path: Path, *, channel: int | None = None, axes: str = "", one_fra
             if errors:
                 raise ValueError(f"{path} is cut off or corrupt after page {len(tif.pages) - 1}: {errors[0]}")
             series = _only(all_series, path)
-            film = _film(tif, path, series, channel, axes or _axes(series, one_frame=one_frame))
+            try:
+                film = _film(tif, path, series, channel, axes or _axes(series, one_frame=one_frame))
+            except Exception as error:
+                if isinstance(error, ValueError | OSError) and str(path) in str(error):
+                    raise
+                raise ValueError(f"{path} is cut off or corrupt: {_reason(error)}") from error
     if probe:
         film[0]
     return film
@@ -115,6 +123,9 @@ def _check_pages(path: Path, pages: list[Any], size: int) -> None:
         last = max((offset + count for offset, count in zip(page.dataoffsets, page.databytecounts, strict=False)), default=0)
         if page.parent.filehandle.path == str(path.absolute()) and last > size:
             raise ValueError(f"{path} is cut off: page {k} needs {last} bytes, but the file has {size}")
+        claimed = math.prod(page.shape) * page.dtype.itemsize if page.dtype is not None else 0
+        if claimed > SMALL + SQUEEZED * size:
+            raise ValueError(f"{path}: page {k} claims the shape {page.shape}, which is not believed of a file of {size} bytes")
 
 
 def _of_pages(path: Path, series: Any, axes: str, channel: int | None) -> OpenedFilm:  # noqa: ANN401 - tifffile has no types
@@ -134,7 +145,10 @@ def _of_pages(path: Path, series: Any, axes: str, channel: int | None) -> Opened
         rows = outer.pick(grid, t)
         with lock:
             decoded = [_decode(path, pages[k], k) for k in rows.ravel().tolist()]
-        return inner.pick(np.stack(decoded).reshape(*rows.shape, *shape[n_lead:]), 0)
+        try:
+            return inner.pick(np.stack(decoded).reshape(*rows.shape, *shape[n_lead:]), 0)
+        except ValueError as error:
+            raise ValueError(f"{path}: frame {t} cannot be decoded, the file is corrupt: {error}") from error
 
     return OpenedFilm((whole.frames, *whole.spatial), np.dtype(series.dtype), read, path=path)
 
@@ -168,9 +182,11 @@ def _sizes(tif: Any) -> tuple[dict[str, float], float | None]:  # noqa: ANN401 -
     if tif.is_imagej:
         return _imagej_sizes(tif)
     for entry in tif.shaped_metadata or ():
-        if isinstance(entry.get("scale"), list):
-            letters = "ZYX"[-len(entry["scale"]) :]
-            return dict(zip(letters, map(float, entry["scale"]), strict=False)), entry.get("interval")
+        scale, interval = entry.get("scale"), entry.get("interval")
+        if isinstance(scale, list) or interval is not None:
+            sizes = scale if isinstance(scale, list) and all(isinstance(size, int | float) for size in scale) else []
+            known = float(interval) if isinstance(interval, int | float) else None
+            return dict(zip("ZYX"[-len(sizes) :], map(float, sizes), strict=False)), known
     return {}, None
 
 
@@ -193,14 +209,31 @@ def _imagej_sizes(tif: Any) -> tuple[dict[str, float], float | None]:  # noqa: A
 def _ome_sizes(xml: str) -> tuple[dict[str, float], float | None]:
     """The attributes of the first Pixels element, read without an XML parser: nothing in a file is ever expanded."""
     pixels = re.search(r"<(?:\w+:)?Pixels\b([^>]*)>", xml)
-    found = dict(re.findall(r"(\w+)\s*=\s*[\"']([^\"']*)[\"']", pixels.group(1))) if pixels else {}
+    found = _attributes(pixels.group(1)) if pixels else {}
     sizes = {}
     for axis in "ZYX":
         value, unit = _number(found.get(f"PhysicalSize{axis}")), found.get(f"PhysicalSize{axis}Unit", "um")
         if value is not None and unit.lower() in MICROMETRES:
             sizes[axis] = micrometres(value, unit)
     interval = _number(found.get("TimeIncrement"))
-    return sizes, seconds(interval, found.get("TimeIncrementUnit", "s")) if interval else None
+    return sizes, seconds(interval, found.get("TimeIncrementUnit", "s")) if interval else _plane_interval(xml)
+
+
+def _plane_interval(xml: str) -> float | None:
+    """The usual time between frames, from when their first planes were taken."""
+    taken: dict[int, float] = {}
+    for plane in re.finditer(r"<(?:\w+:)?Plane\b([^>]*)>", xml):
+        found = _attributes(plane.group(1))
+        frame, moment = found.get("TheT", ""), _number(found.get("DeltaT"))
+        if frame.isdecimal() and len(frame) < 10 and moment is not None and found.get("TheZ") == found.get("TheC") == "0":
+            taken[int(frame)] = seconds(moment, found.get("DeltaTUnit", "s"))
+    frames = sorted(taken)
+    steps = [(taken[b] - taken[a]) / (b - a) for a, b in itertools.pairwise(frames)]
+    return float(np.median(steps)) if steps else None
+
+
+def _attributes(text: str) -> dict[str, str]:
+    return {name: html.unescape(value) for name, value in re.findall(r"(\w+)\s*=\s*[\"']([^\"']*)[\"']", text)}
 
 
 def _number(text: str | None) -> float | None:

@@ -2,6 +2,7 @@
 
 In the table, L is the label of a tracklet in the masks, B and E its first and last frame, P the label of its parent or 0. A tracklet
 never skips a frame: after a gap, a new one begins whose parent is the old one. One child is a continuation, two are a division.
+The size of a pixel and the time between frames stand in the description of every mask that we write, as tifffile keeps them.
 """
 
 from __future__ import annotations
@@ -10,10 +11,11 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal, get_args
 
 import numpy as np
 
-from lineage.arrays import Array, Film, IntArray, Progress, silent
+from lineage.arrays import Array, BoolArray, Film, IntArray, Progress, silent
 from lineage.detections import Detections
 from lineage.films import OpenedFilm, open_film
 from lineage.films.atomic import new_folder
@@ -22,9 +24,17 @@ from lineage.measure import label_image
 
 from .ctc_draw import painter
 from .ctc_table import TABLES, check_rows, find_table, parse_table
+from .filling import filled, is_filled, stamp
 
+HOLDS = frozenset({"divisions", "gaps", "isolated", "scale", "interval", "length", "masks"})
+INSTEAD = {
+    "positions": "small discs are drawn, on whole pixels",
+    "labels": "the masks are numbered by tracklet",
+}
 MOST_TRACKLETS = 65535
 OURS = re.compile(r"mask\d+\.tif|res_track\.txt")
+
+Gaps = Literal["split", "fill"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +50,15 @@ class CtcFolder:
     path: Path
     table: IntArray
     labels: OpenedFilm
+
+
+def recognises(path: Path) -> bool:
+    """Whether a path is such a folder, or the text table of one."""
+    try:
+        inside = path / "TRA" if find_table(path) is None else path
+        return path.is_file() if path.name in TABLES else find_table(inside) is not None
+    except OSError:
+        return False
 
 
 def masks_folder(path: str | Path) -> Path:
@@ -90,27 +109,48 @@ def read(path: str | Path, *, scale: tuple[float, ...] | None = None, progress: 
         ValueError: Masks and table disagree; the message names the first label and frame.
     """
     folder = open_folder(path)
-    cells = Detections.from_labels(folder.labels, scale=scale or folder.labels.scale, progress=progress)
+    film = folder.labels
+    cells = Detections.from_labels(film, scale=scale or film.scale, interval=film.interval, progress=progress)
     _check_agreement(folder, cells)
     return Forest(cells, _parents(folder.table, cells))
 
 
 def _check_agreement(folder: CtcFolder, cells: Detections) -> None:
-    """Each tracklet is seen in every frame of its life, and nothing else is seen."""
-    label, begin, end, _ = folder.table.T
-    length = end - begin + 1
-    due_frame = np.repeat(begin - np.cumsum(length) + length, length) + np.arange(length.sum())
+    """Each tracklet is seen in every frame of its life, and nothing else is seen; work and memory are those of the cells that are seen."""
+    table = folder.table[np.argsort(folder.table[:, 0])]
+    label, begin, end, _ = table.T
     top = int(cells.label.max(initial=0))
     if top > MOST_TRACKLETS:
         raise ValueError(f"{folder.path} holds the label {top}, but labels are 16 bits: at most {MOST_TRACKLETS}")
-    due = due_frame * (MOST_TRACKLETS + 1) + np.repeat(label, length)  # frame and label as one number
-    seen = cells.frame * (MOST_TRACKLETS + 1) + cells.label
-    for left, right, say in ((due, seen, "is in the table but not in the mask"), (seen, due, "is in the mask but not in the table")):
-        wrong = np.setdiff1d(left, right)
-        if wrong.size:
-            frame, value = divmod(int(wrong[0]), MOST_TRACKLETS + 1)
-            more = f" ({len(wrong)} such cases; validate lists all)" if len(wrong) > 1 else ""
-            raise ValueError(f"{folder.path}: label {value} {say} of frame {frame}{more}")
+    place = np.searchsorted(label, cells.label)
+    row = np.minimum(place, max(len(label) - 1, 0))
+    due = (label[row] == cells.label) & (begin[row] <= cells.frame) & (cells.frame <= end[row]) if len(label) else cells.label < 0
+    seen = np.bincount(row[due], minlength=len(label)) if len(label) else np.zeros(0, np.int64)
+    missing = int((end - begin + 1 - seen).sum())
+    if missing:
+        order = np.flatnonzero(due)[np.argsort(row[due], kind="stable")]  # by tracklet, then frame
+        steady = cells.frame[order] == (begin - np.cumsum(seen) + seen)[row[order]] + np.arange(len(order))
+        run = np.bincount(row[order], _unbroken(steady, seen), len(label))
+        short = np.flatnonzero(seen < end - begin + 1)
+        first = begin[short] + run[short].astype(np.int64)
+        k = int(np.lexsort((label[short], first))[0])
+        _disagree(folder.path, int(label[short][k]), "is in the table but not in the mask", int(first[k]), missing)
+    extra = np.flatnonzero(~due)
+    if extra.size:
+        k = int(extra[0])
+        _disagree(folder.path, int(cells.label[k]), "is in the mask but not in the table", int(cells.frame[k]), len(extra))
+
+
+def _unbroken(steady: BoolArray, seen: IntArray) -> BoolArray:
+    """Of rows side by side, ``seen`` of each tracklet: those before the first one of their tracklet that is not steady."""
+    broken = np.cumsum(~steady)
+    before = np.repeat(np.append(0, broken)[np.cumsum(seen) - seen], seen)
+    return broken == before
+
+
+def _disagree(folder: Path, label: int, say: str, frame: int, cases: int) -> None:
+    more = f" ({cases} such cases; validate lists all)" if cases > 1 else ""
+    raise ValueError(f"{folder}: label {label} {say} of frame {frame}{more}")
 
 
 def _parents(table: IntArray, cells: Detections) -> IntArray:
@@ -140,7 +180,13 @@ def tracklet_table(forest: Forest) -> IntArray:
 
 
 def write(
-    forest: Forest, path: str | Path, *, labels: Film | None = None, overwrite: bool = False, progress: Progress[int] = silent
+    forest: Forest,
+    path: str | Path,
+    *,
+    labels: Film | None = None,
+    gaps: Gaps = "split",
+    overwrite: bool = False,
+    progress: Progress[int] = silent,
 ) -> None:
     """Write ``maskNNN.tif`` and ``res_track.txt``; tracklets end at divisions and gaps, what is not selected vanishes.
 
@@ -148,6 +194,7 @@ def write(
         forest: Lineages; at most 65535 tracklets.
         path: The folder. An older result there is replaced as a whole.
         labels: The label film that the detections were measured from; it is only read. Without it, small discs (balls) are drawn.
+        gaps: ``split`` begins a new tracklet after missed frames; ``fill`` puts the cell there (see ``filled``).
         overwrite: Write into a folder that holds other files too; they are kept.
         progress: Wraps the loop over frames.
 
@@ -155,6 +202,9 @@ def write(
         ValueError: Too many tracklets, or a label film that does not fit the forest.
         FileExistsError: The folder holds other files.
     """
+    if gaps not in get_args(Gaps):
+        raise ValueError(f"gaps must be {' or '.join(get_args(Gaps))}, not {gaps}")
+    forest = filled(forest) if gaps == "fill" else forest
     table = tracklet_table(forest)
     if len(table) > MOST_TRACKLETS:
         raise ValueError(f"{len(table)} tracklets do not fit 16-bit masks: the Cell Tracking Challenge format holds {MOST_TRACKLETS}")
@@ -162,30 +212,37 @@ def write(
     digits = max(3, len(str(n_frames)))
     with new_folder(path, lambda name: bool(OURS.fullmatch(name)), overwrite=overwrite) as folder:
         for t in progress(range(n_frames), "writing masks"):
-            _write_mask(folder / f"mask{t:0{digits}d}.tif", frame_of(t))
+            _write_mask(folder / f"mask{t:0{digits}d}.tif", frame_of(t), forest.detections)
         text = "".join(f"{a} {b} {e} {p}\n" for a, b, e, p in table.tolist())
         (folder / "res_track.txt").write_text(text, encoding="ascii", newline="\n")
 
 
-def _write_mask(path: Path, frame: Array) -> None:
+def _write_mask(path: Path, frame: Array, cells: Detections) -> None:
     import tifffile
 
-    axes = "ZYX" if frame.ndim == 3 else "YX"
-    tifffile.imwrite(path, frame, photometric="minisblack", compression="zlib", metadata={"axes": axes})
+    meta: dict[str, Any] = {"axes": "ZYX" if frame.ndim == 3 else "YX"}
+    if set(cells.scale) != {1.0}:
+        meta["scale"] = list(cells.scale)
+    if cells.interval is not None:
+        meta["interval"] = float(cells.interval)
+    tifffile.imwrite(path, frame, photometric="minisblack", compression="zlib", metadata=meta)
 
 
 def _relabelled(forest: Forest, labels: Film) -> tuple[int, Callable[[int], Array]]:
     cells = forest.detections
     if len(labels) < cells.n_frames:
         raise ValueError(f"the label film has {len(labels)} frames, but the forest has {cells.n_frames}")
-    rows = np.flatnonzero(forest.selected)
+    fresh = is_filled(forest)
+    rows, added = np.flatnonzero(forest.selected & ~fresh), np.flatnonzero(forest.selected & fresh)
     nameless = rows[cells.label[rows] < 1]
     if nameless.size:
         raise ValueError(f"row {nameless[0]} (frame {cells.frame[nameless[0]]}) has no label: write without labels, discs are drawn")
 
     def relabel(t: int) -> Array:
-        here = rows[cells.frame[rows] == t]
-        return relabelled(label_image(labels[t], t), cells.label[here], forest.tracklet_id[here], frame=t)
+        here, new = rows[cells.frame[rows] == t], added[cells.frame[added] == t]
+        frame = relabelled(label_image(labels[t], t), cells.label[here], forest.tracklet_id[here], frame=t)
+        stamp(frame, forest, new, labels, forest.tracklet_id[new])
+        return frame
 
     return len(labels), relabel
 

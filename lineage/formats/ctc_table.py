@@ -10,17 +10,18 @@ import numpy as np
 from lineage.arrays import IntArray
 
 TABLES = ("res_track.txt", "man_track.txt")
+WARNINGS = ("disconnected label", "more than two children", "one label, two cells", "one place, two cells")
 
 
 @dataclass(frozen=True)
 class Violation:
-    """One rule of the format that a folder breaks.
+    """One rule that a file or folder breaks.
 
     Attributes:
-        kind: Which rule, a few words; ``disconnected label`` is a warning, everything else an error.
+        kind: Which rule, a few words; those of ``WARNINGS`` are warnings, all others errors.
         file: The file it is found in.
         frame: The frame, where there is one.
-        row: Line of the text table, from 1, where there is one.
+        row: Line of the file, from 1, where there is one.
         message: What is wrong, in one sentence.
     """
 
@@ -38,7 +39,7 @@ class Violation:
     @property
     def is_warning(self) -> bool:
         """Whether the folder is usable all the same."""
-        return self.kind == "disconnected label"
+        return self.kind in WARNINGS
 
 
 def find_table(folder: Path) -> Path | None:
@@ -111,12 +112,12 @@ def check_rows(path: Path, table: IntArray, line: IntArray) -> list[Violation]:
         found.append(Violation("parent ends too late", str(path), None, int(line[k]), message))
     up = np.full(len(label), -1)
     up[child] = mother
-    add("cyclic parent", _in_cycle(up), "label {L} is an ancestor of itself")
+    add("cyclic parent", in_cycle(up), "label {L} is an ancestor of itself")
     return found
 
 
-def _in_cycle(parent: IntArray) -> IntArray:
-    """Rows on a cycle of a parent column: where one still is after climbing as often as there are rows."""
+def in_cycle(parent: IntArray) -> IntArray:
+    """Rows on a cycle of a parent column: where one still is after climbing as often as there are rows; int (k,)."""
     up = np.append(parent, -1)  # the last entry is the place of no parent
     for _ in range(max(len(parent), 1).bit_length()):
         up = up[up]  # twice as many steps
