@@ -20,5 +20,6 @@ costs = {  # minus the log-odds of being true: 0 is undecided, negative is worth
 forest = lineage.solve(graph, costs)
 print(forest.parent, forest.certificate)
 
-pinned = lineage.solve(graph, costs, pins={"divide": {1: 0}})  # "row 1 does not divide"
+pins = {"divide": {1: 0}}  # "row 1 does not divide"
+pinned = lineage.solve(graph, costs, pins=pins, start=forest)  # of a large film only what the pins touch is solved again
 print(pinned.parent, pinned.certificate)
