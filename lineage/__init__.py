@@ -6,12 +6,14 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .benchmarking import benchmark as benchmark
     from .detections import Detections as Detections
     from .evaluation import evaluate as evaluate
     from .forest import Forest as Forest
     from .formats import read as read
     from .formats import write as write
     from .graph import CandidateGraph as CandidateGraph
+    from .health import check as check
     from .linking import link as link
     from .pipeline import track as track
     from .settings import Settings as Settings
@@ -25,6 +27,8 @@ _HOME = {  # each public name and the module that is loaded when it is first ask
     "Detections": "detections",
     "Forest": "forest",
     "Settings": "settings",
+    "benchmark": "benchmarking",
+    "check": "health",
     "evaluate": "evaluation",
     "link": "linking",
     "read": "formats",
