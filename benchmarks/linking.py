@@ -1,8 +1,9 @@
-"""Link real films from given masks with default settings, and score them.
+"""Link real films from given masks, and embryos from points, with default settings, and score them.
 
     CYTOLINEAGE_DATA=... python benchmarks/linking.py
 
-Masks are the silver truth (for Fluo-N2DH-SIM+ the exact masks), labels shuffled in every frame. Nothing is tuned on a film.
+Masks are the silver truth (for Fluo-N2DH-SIM+ the exact masks), labels shuffled in every frame. Nothing is tuned on a film. For more
+strategies, other packages, stress and the ceiling: ``lineage benchmark``.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from conditions import conditions
 
 import lineage
@@ -24,6 +26,15 @@ FILMS = {
     "DIC-C2DH-HeLa": "01_ST/SEG",
     "PhC-C2DL-PSC": "01_ST/SEG",
 }
+EMBRYOS = {  # tables of node_id, t, z, y, x, parent_id, and the size of a step along z, y, x
+    "astec_Pm02": (1.0, 1.0, 1.0),
+    "astec_Pm03": (1.0, 1.0, 1.0),
+    "astec_Pm04": (1.0, 1.0, 1.0),
+    "astec_Pm05": (1.0, 1.0, 1.0),
+    "linajea_120828_side1": (1.0, 1.0, 1.0),
+    "live_CD20241009_JIM767_25_L1": (5.7471, 1.0, 1.0),
+}
+HEADS = ("film          ", "cells", "seconds", "gap")
 SHOWN = ("DET", "TRA", "LNK", "CHOTA", "IDF1", "CT", "TF", "division_f1", "division_f1_1", "complete_lineages")
 
 
@@ -38,25 +49,42 @@ def shuffled(film: lineage.films.OpenedFilm) -> list[np.ndarray]:
     return frames
 
 
+def embryo(path: Path, scale: tuple[float, ...]) -> lineage.Forest:
+    """The lineages of a table of points."""
+    table = pd.read_csv(path).sort_values("t", kind="stable").reset_index(drop=True)
+    row = dict(zip(table["node_id"], table.index, strict=True))
+    points = table[["t", "z", "y", "x"]].assign(t=table["t"] - table["t"].min())
+    return lineage.Forest(lineage.Detections.from_points(points, scale), [row.get(parent, -1) for parent in table["parent_id"]])
+
+
+def show(name: str, forest: lineage.Forest, seconds: float, scores: dict[str, float | int | None]) -> None:
+    """Print one row."""
+    assert forest.certificate is not None
+    numbers = ["-" if (value := scores[key]) is None else f"{value:.4f}" for key in SHOWN]
+    cells = [f"{name[:14]:<14}", f"{len(forest)}", f"{seconds:.1f}", f"{forest.certificate.gap:.0e}", *numbers]
+    print(" ".join(f"{cell:>{max(7, len(head))}}" for head, cell in zip((*HEADS, *SHOWN), cells, strict=True)), flush=True)
+
+
 def main() -> None:
     """Print a row a film."""
     folder = os.environ.get("CYTOLINEAGE_DATA")
     if not folder:
-        sys.exit("set CYTOLINEAGE_DATA to a folder with ctc/<film>/01, 01_GT, 01_ST")
+        sys.exit("set CYTOLINEAGE_DATA to a folder with ctc/<film>/01, 01_GT, 01_ST, and embryos/")
     print(conditions())
-    print(" ".join(f"{name:>{max(7, len(name))}}" for name in ("film          ", "cells", "seconds", "gap", *SHOWN)))
+    print(" ".join(f"{name:>{max(7, len(name))}}" for name in (*HEADS, *SHOWN)))
     for name, masks in FILMS.items():
         place = Path(folder) / "ctc" / name
         labels = shuffled(open_film(place / masks, kind="labels"))
         began = time.perf_counter()
         forest = lineage.link(labels)
         took = time.perf_counter() - began
-        scores = lineage.evaluate((forest, labels), place / "01_GT")
-        assert forest.certificate is not None
-        numbers = [f"{scores[key]:.4f}" for key in SHOWN]
-        cells = [f"{name:<14}", f"{len(forest)}", f"{took:.1f}", f"{forest.certificate.gap:.0e}", *numbers]
-        heads = ("film          ", "cells", "seconds", "gap", *SHOWN)
-        print(" ".join(f"{cell:>{max(7, len(head))}}" for head, cell in zip(heads, cells, strict=True)))
+        show(name, forest, took, lineage.evaluate((forest, labels), place / "01_GT"))
+    for name, scale in EMBRYOS.items():
+        truth = embryo(Path(folder) / "embryos" / f"{name}.csv.gz", scale)
+        began = time.perf_counter()
+        forest = lineage.link(truth.detections)
+        took = time.perf_counter() - began
+        show(name, forest, took, lineage.evaluate((forest, None), (truth, None), distance=1e-3))
 
 
 if __name__ == "__main__":

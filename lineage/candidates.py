@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from scipy.spatial import cKDTree
@@ -12,8 +12,12 @@ from .detections import Detections
 from .graph import CandidateGraph
 from .measure import compact, label_image
 
+Ahead = Callable[[int], FloatArray]  # frames -> where each cell is expected after so many; float (n, d), physical units
 
-def nearest(detections: Detections, count: int = 8, *, radius: float | None = None, max_gap: int = 0) -> CandidateGraph:
+
+def nearest(
+    detections: Detections, count: int = 8, *, radius: float | None = None, max_gap: int = 0, ahead: Ahead | None = None
+) -> CandidateGraph:
     """Link each detection to the nearest ones of the following frames, and from the nearest ones of the preceding.
 
     Both directions are asked, so that a cell in a crowd keeps its candidates even when it is nobody's favourite.
@@ -25,9 +29,11 @@ def nearest(detections: Detections, count: int = 8, *, radius: float | None = No
             frames apart (diffusion). From the film's own displacements, and from how far apart cells lie in each frame, when
             not given (``usual_radius``, ``spacings``).
         max_gap: Most frames that an edge may leave out.
+        ahead: Where cells are expected after so many frames, if not where they were.
 
     Returns:
-        The graph, edges sorted by source, then target, with the column ``distance`` (m,), physical units.
+        The graph, edges sorted by source, then target, with the column ``distance`` (m,), physical units: from where the source is
+        expected to the target. With ``ahead``, ``lead_y``, ``lead_x`` (and so on) say how far it is carried.
 
     Raises:
         ValueError: ``count`` below 1, ``radius`` not positive, or ``max_gap`` negative.
@@ -43,13 +49,16 @@ def nearest(detections: Detections, count: int = 8, *, radius: float | None = No
     pairs = [np.zeros((0, 2), np.int64)]
     for dt in range(1, max_gap + 2):
         k = count if dt == 1 else max(1, count // 2)
-        for here, there, far in zip(trees, trees[dt:], np.maximum(reach[:-dt], reach[dt:]) * dt**0.5, strict=False):
+        moved = trees if ahead is None else _trees(detections, ahead(dt))
+        for here, there, far in zip(moved, trees[dt:], np.maximum(reach[:-dt], reach[dt:]) * dt**0.5, strict=False):
             if here is not None and there is not None:
                 pairs += [_ask(here, there, k, far), _ask(there, here, k, far)[:, ::-1]]
-    return _graph(detections, np.concatenate(pairs))
+    return _graph(detections, np.concatenate(pairs), ahead)
 
 
-def overlapping(detections: Detections, labels: Film, *, max_gap: int = 0, progress: Progress[int] = silent) -> CandidateGraph:
+def overlapping(
+    detections: Detections, labels: Film, *, max_gap: int = 0, ahead: Ahead | None = None, progress: Progress[int] = silent
+) -> CandidateGraph:
     """Link every two detections of nearby frames that share a pixel.
 
     The pixels common to each pair are counted exactly, by one joint histogram a pair of frames.
@@ -58,6 +67,7 @@ def overlapping(detections: Detections, labels: Film, *, max_gap: int = 0, progr
         detections: The cells.
         labels: The label film that the detections were measured on, (T, [Z,] Y, X).
         max_gap: Most frames that an edge may leave out.
+        ahead: Where cells are expected after so many frames, if not where they were; their masks are moved there, each as it is.
         progress: Wraps the loop over frames.
 
     Returns:
@@ -69,23 +79,30 @@ def overlapping(detections: Detections, labels: Film, *, max_gap: int = 0, progr
     """
     if len(detections) and length(labels) <= detections.frame[-1]:
         raise ValueError(f"the label film has {length(labels)} frames, but there are detections in frame {detections.frame[-1]}")
-    before: list[tuple[IntArray, IntArray]] = []  # pixels and their detections' rows, of the last max_gap + 1 frames
+    before: list[tuple[int, IntArray, IntArray]] = []  # frame, pixels and their detections' rows, of the last max_gap + 1 frames
     size = np.zeros(len(detections), np.int64)
     pairs, shared = [np.zeros((0, 2), np.int64)], [np.zeros(0, np.int64)]
+    shift = None if ahead is None else {dt: _pixels(detections, ahead(dt)) for dt in range(1, max_gap + 2)}
     for t in progress(range(length(labels)), "overlaps"):
-        pixels, rows = _rows_of_pixels(detections, label_image(labels[t], t), t)
+        image = label_image(labels[t], t)
+        pixels, rows = _rows_of_pixels(detections, image, t)
         size += np.bincount(rows, minlength=len(size))
-        for old_pixels, old_rows in before:
-            _, here, there = np.intersect1d(old_pixels, pixels, assume_unique=True, return_indices=True)
-            key, count = np.unique(old_rows[here] * len(size) + rows[there], return_counts=True)
+        owner = np.full(image.size, -1)
+        owner[pixels] = rows
+        for then, old_pixels, old_rows in before:
+            here, there = old_rows, old_pixels
+            if shift is not None:
+                here, there = _moved(here, there, shift[t - then], image.shape)
+            met = owner[there] >= 0
+            key, count = np.unique(here[met] * len(size) + owner[there[met]], return_counts=True)
             pairs.append(np.stack(np.divmod(key, max(len(size), 1)), axis=1))
             shared.append(count)
-        before = [*before, (pixels, rows)][-(max_gap + 1) :]
+        before = [*before, (t, pixels, rows)][-(max_gap + 1) :]
     edges, overlap = np.concatenate(pairs), np.concatenate(shared)
     order = np.lexsort((edges[:, 1], edges[:, 0]))
     edges, overlap = edges[order], overlap[order]
     either = size[edges[:, 0]] + size[edges[:, 1]] - overlap
-    return _graph(detections, edges).with_columns(overlap=overlap, iou=overlap / np.maximum(either, 1))
+    return _graph(detections, edges, ahead).with_columns(overlap=overlap, iou=overlap / np.maximum(either, 1))
 
 
 def union(graphs: Sequence[CandidateGraph]) -> CandidateGraph:
@@ -98,20 +115,20 @@ def union(graphs: Sequence[CandidateGraph]) -> CandidateGraph:
     keys = [graph.source * n + graph.target for graph in graphs]
     key = np.unique(np.concatenate(keys))
     result = _graph(detections, np.stack(np.divmod(key, n), axis=1))
-    columns: dict[str, Array] = {}
+    columns: dict[str, Array] = {"distance": result.columns["distance"].copy()}  # of graphs that do not say it
     for graph, own in zip(graphs, keys, strict=True):
         at = np.searchsorted(key, own)
         for name, column in graph.columns.items():
             columns.setdefault(name, np.zeros(len(key), column.dtype))[at] = column
-    return result.with_columns(**{**columns, "distance": result.columns["distance"]})
+    return result.with_columns(**columns)
 
 
 def usual_radius(detections: Detections) -> float:
     """How far a cell may plausibly move between frames, from the film's own displacements; physical units.
 
-    Cells that are each other's nearest neighbour in consecutive frames are nearly all true links. A link may be five times
-    their median displacement or twice their 95 % quantile, and never less than one typical distance between neighbours,
-    since daughters land farther from their mother than a cell moves.
+    Cells that are each other's nearest neighbour in consecutive frames (the earlier one taken where it is expected) are nearly all
+    true links. A link may be five times their median displacement or twice their 95 % quantile, and never less than one typical
+    distance between neighbours, since daughters land farther from their mother than a cell moves.
     """
     steps, spacing = displacements(detections)
     if not len(steps):
@@ -140,25 +157,36 @@ def displacements(detections: Detections) -> tuple[FloatArray, float]:
     """Steps between mutual nearest neighbours of consecutive frames, and the typical spacing of cells in one frame.
 
     Returns:
-        steps: Lengths of the steps, physical units; float (s,).
+        steps: Lengths of the steps, from where each cell was expected; physical units, float (s,).
         spacing: Median distance of a cell to its nearest neighbour in the same frame; NaN when no frame has two cells.
     """
     steps, spacings = [np.zeros(0)], [np.zeros(0)]
-    trees = _trees(detections)
-    for here, there in zip(trees, [*trees[1:], None], strict=False):
+    trees, moved = _trees(detections), _trees(detections, expected(detections))
+    for here, ahead, there in zip(trees, moved, [*trees[1:], None], strict=False):
         if here is not None and here[1].n > 1:
             spacings.append(_query(here[1], here[1].data, [2])[0][:, 0])
-        if here is not None and there is not None:
-            length, forth = (column[:, 0] for column in _query(there[1], here[1].data, [1]))
-            back = _query(here[1], there[1].data, [1])[1][:, 0]
+        if ahead is not None and there is not None:
+            length, forth = (column[:, 0] for column in _query(there[1], ahead[1].data, [1]))
+            back = _query(ahead[1], there[1].data, [1])[1][:, 0]
             steps.append(length[back[forth] == np.arange(len(forth))])
     near = np.concatenate(spacings)
     return np.concatenate(steps), float(np.median(near)) if len(near) else float("nan")
 
 
-def _trees(detections: Detections) -> list[tuple[int, cKDTree] | None]:
-    """First row and KD-tree of every frame, None for an empty frame."""
-    return [(rows.start, cKDTree(detections.position[rows])) if rows.stop > rows.start else None for rows in detections.frames()]
+def expected(detections: Detections, name: str = "ahead") -> FloatArray:
+    """Where each cell is expected in the next frame (``behind``: would have been in the last); float (n, d), physical units.
+
+    It is where the columns ``ahead_y``, ``ahead_x`` (and so on) say, or where the cell is.
+    """
+    columns = [detections.columns.get(f"{name}_{axis}") for axis in detections.axes]
+    known = [column for column in columns if column is not None]
+    return np.stack(known, axis=1) if len(known) == len(columns) else detections.position
+
+
+def _trees(detections: Detections, place: FloatArray | None = None) -> list[tuple[int, cKDTree] | None]:
+    """First row and KD-tree of every frame, None for an empty frame; of other places than those of the detections if given."""
+    place = detections.position if place is None else place
+    return [(rows.start, cKDTree(place[rows])) if rows.stop > rows.start else None for rows in detections.frames()]
 
 
 def _ask(here: tuple[int, cKDTree], there: tuple[int, cKDTree], k: int, reach: float) -> IntArray:
@@ -175,12 +203,32 @@ def _query(tree: cKDTree, points: FloatArray, ranks: list[int], reach: float = n
     return np.asarray(distance, float), np.asarray(near, np.int64)
 
 
-def _graph(detections: Detections, pairs: IntArray) -> CandidateGraph:
-    """The graph of distinct pairs, sorted, with their distance."""
+def _graph(detections: Detections, pairs: IntArray, ahead: Ahead | None = None) -> CandidateGraph:
+    """The graph of distinct pairs, sorted, with their distance from where the source is expected."""
     n = max(len(detections), 1)
     source, target = np.divmod(np.unique(pairs[:, 0] * n + pairs[:, 1]), n)
     step = detections.position[target] - detections.position[source]
-    return CandidateGraph(detections, source, target, {"distance": np.sqrt((step**2).sum(1))})
+    columns: dict[str, Array] = {}
+    if ahead is not None:
+        dt = detections.frame[target] - detections.frame[source]
+        lead = np.zeros(step.shape)
+        for late in np.unique(dt).tolist():
+            lead = np.where((dt == late)[:, None], (ahead(late) - detections.position)[source], lead)
+        step = step - lead
+        columns = {f"lead_{axis}": lead[:, k] for k, axis in enumerate(detections.axes)}
+    return CandidateGraph(detections, source, target, {"distance": np.sqrt((step**2).sum(1)), **columns})
+
+
+def _pixels(detections: Detections, place: FloatArray) -> IntArray:
+    """How many whole pixels each cell is away from a place; int (n, d)."""
+    return np.rint((place - detections.position) / detections.scale).astype(np.int64)
+
+
+def _moved(rows: IntArray, pixels: IntArray, shift: IntArray, shape: tuple[int, ...]) -> tuple[IntArray, IntArray]:
+    """Pixels and the rows they belong to, each cell moved by its own shift; what leaves the picture is lost."""
+    where = np.stack(np.unravel_index(pixels, shape), axis=1) + shift[rows]
+    inside = ((where >= 0) & (where < shape)).all(axis=1)
+    return rows[inside], np.ravel_multi_index(tuple(where[inside].T), shape)
 
 
 def _rows_of_pixels(detections: Detections, image: Array, t: int) -> tuple[IntArray, IntArray]:

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from .arrays import Array, BoolArray, Film, Progress, silent
-from .candidates import nearest, overlapping, union, usual_radius
+from .candidates import expected, nearest, overlapping, union, usual_radius
 from .detections import Detections
+from .films import known_sizes
 from .forest import Forest
 from .graph import CandidateGraph
+from .motion import expecting, field_motion
 from .program import LINEAGE_RULES
+from .scoring.cycle import ages
 from .scoring.film import FilmModel, estimate, first_guess
+from .scoring.noise import false_share, without_lone
+from .scoring.steps import followed
 from .settings import Settings
 from .solving import solve
+from .windows import in_windows
 
 
 def link(
@@ -25,48 +32,80 @@ def link(
     scale: Sequence[float] | float | None = None,
     settings: Settings = Settings(),  # noqa: B008 - frozen
     *,
+    interval: float | None = None,
     progress: Progress[int] = silent,
 ) -> Forest:
     """Find the lineages of a label film, or of detections.
 
-    Candidate links are the nearest detections and those that overlap, also across missed frames. What they cost is estimated
-    from the film: a first guess, solve, estimate from the solution, solve again. The forest's ``record`` says what was found.
+    Candidate links are the nearest detections and those that overlap, also across missed frames, the movement of the whole field
+    undone (``field_motion``). What they cost is estimated from the film: a first guess, solve, estimate from the solution, solve
+    again; from the second time on cells are expected where their own and their neighbours' steps lead, if that explains the film
+    better (``followed``), and in noisy films detections that belong to nobody are dropped (``false_share``). The forest's
+    ``record`` says what was found.
 
     Args:
         labels: Label film (T, [Z,] Y, X), indexed by frame, or detections (made from points or measured before).
         image: Film of the same shape, for intensities; with labels only.
-        scale: Size of a pixel along ([z,] y, x), physical units; with labels only.
+        scale: Size of a pixel along ([z,] y, x), physical units; with labels only. What an opened film says when not given.
         settings: What to change of the defaults.
+        interval: Seconds between frames; with labels only. What an opened film says when not given.
         progress: Wraps the loops over frames.
 
     Raises:
         ValueError: Labels or settings that make no sense; the message says what and where.
     """
     if isinstance(labels, Detections):
-        if image is not None or scale is not None:
-            raise ValueError("image and scale are for label films: detections have their own columns and scale")
+        if image is not None or scale is not None or interval is not None:
+            raise ValueError("image, scale and interval are for label films: detections have their own columns, scale and interval")
         return link_graph(candidate_graph(labels, None, settings), settings)
-    detections = Detections.from_labels(labels, image, scale, progress=progress)
+    sizes, seconds = known_sizes(labels, image)
+    scale, interval = sizes if scale is None else scale, seconds if interval is None else interval
+    detections = Detections.from_labels(labels, image, scale, interval=interval, progress=progress)
     return link_graph(candidate_graph(detections, labels, settings, progress=progress), settings)
 
 
 def candidate_graph(detections: Detections, labels: Film | None, settings: Settings, *, progress: Progress[int] = silent) -> CandidateGraph:
-    """The candidate links of a film: the nearest, and with labels those that overlap."""
-    near = nearest(detections, settings.neighbours, radius=settings.radius, max_gap=settings.max_gap)
+    """The candidate links of a film: the nearest, and with labels those that overlap, the movement of the field undone."""
+    motion = field_motion(detections) if settings.motion else None
+    detections = detections if motion is None else expecting(detections, motion)
+    ahead = None if motion is None else partial(motion.ahead, detections)
+    near = nearest(detections, settings.neighbours, radius=settings.radius, max_gap=settings.max_gap, ahead=ahead)
     if labels is None or "overlap" not in settings.scores:
         return near
-    return union([near, overlapping(detections, labels, max_gap=settings.max_gap, progress=progress)])
+    return union([near, overlapping(detections, labels, max_gap=settings.max_gap, ahead=ahead, progress=progress)])
 
 
 def link_graph(graph: CandidateGraph, settings: Settings) -> Forest:
     """Solve a candidate graph with costs estimated from it; see ``link``."""
     model = _as_set(first_guess(graph.detections), settings)
     forest = _solved(graph, model, settings)
+    steps, field = None, graph
+    noise = false_share(forest, model.appear.reach) if _believed(graph, settings) and settings.rounds else 0.0
+    if noise:
+        settings = replace(settings, detection=float(np.log(noise / (1 - noise))))
+        forest = without_lone(forest)
     for _ in range(settings.rounds):
+        graph, steps = followed(field, forest) if settings.motion else (field, None)
+        graph = replace(graph, detections=graph.detections.with_columns(cycle_age=ages(forest)))
         model = _as_set(estimate(model, graph, forest), settings)
         forest = _solved(graph, model, settings)
-    radius = settings.radius if settings.radius is not None else usual_radius(graph.detections)
-    return forest.with_record(film=model.record(), candidates={"edges": len(graph), "radius": radius})
+    radius = settings.radius if settings.radius is not None else usual_radius(field.detections)
+    motion = _moves(field.detections) | {"steps": asdict(steps) if steps else None}
+    film = model.record() | {"false_share": noise}
+    forest = forest.with_record(film=film, motion=motion, candidates={"edges": len(graph), "radius": radius})
+    return replace(forest, detections=_plain(field.detections))
+
+
+def _moves(detections: Detections) -> dict[str, Any]:
+    """In how many frames the field moved, and how far at most, for the record."""
+    length = np.sqrt(((expected(detections) - detections.position) ** 2).sum(axis=1))
+    return {"frames": len(np.unique(detections.frame[length > 0])), "farthest": float(length.max(initial=0.0))}
+
+
+def _plain(detections: Detections) -> Detections:
+    """The detections without what was only expected of them."""
+    plain = {name: column for name, column in detections.columns.items() if not name.startswith(("ahead_", "behind_"))}
+    return detections if len(plain) == len(detections.columns) else replace(detections, columns=plain)
 
 
 def _as_set(model: FilmModel, settings: Settings) -> FilmModel:
@@ -75,29 +114,33 @@ def _as_set(model: FilmModel, settings: Settings) -> FilmModel:
     return replace(model, size=None) if "size" not in settings.scores else model
 
 
+def _believed(graph: CandidateGraph, settings: Settings) -> bool:
+    """Whether every detection is taken for true: nothing else is set, and none excludes another."""
+    return settings.detection is None and not graph.detections.conflicts
+
+
 def _solved(graph: CandidateGraph, model: FilmModel, settings: Settings) -> Forest:
     costs = model.costs(graph, appear=settings.appear, disappear=settings.disappear, divide=settings.divide)
     n = len(graph.detections)
     if not settings.divisions:
         costs["divide"], costs["divide_pair"] = np.full(n, np.inf), None
-    believed = settings.detection is None and not graph.detections.conflicts
-    costs["select"] = np.full(n, -np.inf if believed else settings.detection if settings.detection is not None else -5.0)
+    doubtful = settings.detection if settings.detection is not None else -5.0
+    costs["select"] = np.full(n, -np.inf if _believed(graph, settings) else doubtful)
     keep, costs = _worthwhile(graph, costs)
-    forest = solve(
-        graph.keep(keep),
-        costs,
-        settings.solver,
-        settings.gap,
-        time_limit=settings.time_limit,
-        threads=settings.threads,
-        seed=settings.seed,
-        rules=LINEAGE_RULES,
-    )
+    forest = replace(_of_costs(graph.keep(keep), costs, settings), memory=None)  # of no use: the next costs are others throughout
     if "link" not in forest.slack:
         return forest
     slack = np.zeros(len(graph))  # of a link that was left out nothing is known but that choosing it costs something
     slack[keep] = forest.slack["link"]
     return replace(forest, slack={**forest.slack, "link": slack})
+
+
+def _of_costs(graph: CandidateGraph, costs: dict[str, Any], settings: Settings) -> Forest:
+    """The cheapest forest, of the whole film or window by window."""
+    limits: Any = {"time_limit": settings.time_limit, "threads": settings.threads, "seed": settings.seed}
+    if settings.window is None:
+        return solve(graph, costs, settings.solver, settings.gap, rules=LINEAGE_RULES, **limits)
+    return in_windows(graph, costs, settings.window, settings.overlap, solver=settings.solver, gap=settings.gap, **limits)
 
 
 def _worthwhile(graph: CandidateGraph, costs: dict[str, Any]) -> tuple[BoolArray, dict[str, Any]]:

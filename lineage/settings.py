@@ -22,9 +22,12 @@ class Settings:
         radius: Farthest displacement between consecutive frames, physical units; from the film when not given.
         max_gap: Most frames in a row that a cell may be missed and still be linked.
         scores: Evidence used: ``distance`` always, ``overlap`` where labels are given, ``size`` where areas are known.
+        motion: Whether drift, growth and jumps of the whole field are looked for, and cells expected where they and their neighbours
+            head; each is used only where the film speaks for it.
         divisions: Whether cells may divide.
-        appear, disappear, divide, detection: Costs in nats in place of the film's own; without ``detection``
-            every detection is believed, with it those that cost more than they save are dropped.
+        appear, disappear, divide, detection: Costs in nats in place of the film's own. Without ``detection`` every detection is believed,
+            unless many belong to nobody (see ``false_share``); with it those that cost more than they save are dropped, with
+            minus infinity none.
         miss: Probability that a cell is missed in a frame, in place of the film's own.
         rounds: How often the costs are estimated from a solution and the film is solved again.
         solver: ``auto``, ``highs``, ``dual``, ``pulp``, ``pulp:NAME`` or ``greedy``.
@@ -32,6 +35,8 @@ class Settings:
         time_limit: Seconds a solver may take, each time.
         threads: Threads a solver may use; 0 leaves it to the solver.
         seed: Of everything that draws lots.
+        window: Frames solved at a time, for films that do not fit in memory whole; all when not given.
+        overlap: How many frames a window looks ahead; more than ``max_gap``, and no more than ``window``.
         segment: How ``track`` segments: the name of shipped weights, a weights file, ``classical``, or ``auto``: ``nuclei-2d``
             for 2D films and ``classical`` for 3D.
     """
@@ -40,18 +45,21 @@ class Settings:
     radius: float | None = None
     max_gap: int = 4
     scores: tuple[str, ...] = SCORES
+    motion: bool = True
     divisions: bool = True
     appear: float | None = None
     disappear: float | None = None
     divide: float | None = None
     detection: float | None = None
     miss: float | None = None
-    rounds: int = 2
+    rounds: int = 3
     solver: str = "auto"
     gap: float = 1e-4
     time_limit: float = math.inf
     threads: int = 0
     seed: int = 0
+    window: int | None = None
+    overlap: int = 8
     segment: str = "auto"
 
     def __post_init__(self) -> None:
@@ -60,9 +68,13 @@ class Settings:
             raise ValueError(f"no such score: {', '.join(unknown)}; there are {', '.join(SCORES)}")
         if "distance" not in self.scores:
             raise ValueError(f"scores must include distance, but are {', '.join(self.scores) or 'none'}")
-        for name, least in (("neighbours", 1), ("max_gap", 0), ("rounds", 0), ("threads", 0), ("gap", 0)):
+        for name, least in (("neighbours", 1), ("max_gap", 0), ("rounds", 0), ("threads", 0), ("gap", 0), ("overlap", 1)):
             if not getattr(self, name) >= least:
                 raise ValueError(f"{name} must be at least {least}, not {getattr(self, name)}")
+        if self.window is not None and not isinstance(self.window, Integral):
+            raise ValueError(f"window must be a whole number of frames, not {self.window}")
+        if self.window is not None and not self.max_gap < self.overlap <= self.window:
+            raise ValueError(f"overlap must be more than max_gap, {self.max_gap}, and at most window, {self.window}, not {self.overlap}")
         for name in ("radius", "time_limit"):
             value = getattr(self, name)
             if value is not None and not value > 0:

@@ -108,6 +108,8 @@ SETTING_ERRORS = {
     "max_gap": ({"max_gap": -1}, "max_gap must be at least 0, not -1"),
     "rounds": ({"rounds": -1}, "rounds must be at least 0, not -1"),
     "gap": ({"gap": math.nan}, "gap must be at least 0, not nan"),
+    "window": ({"window": 20.5}, "window must be a whole number of frames, not 20.5"),
+    "overlap": ({"window": 20, "overlap": 3}, "overlap must be more than max_gap, 4, and at most window, 20, not 3"),
     "radius": ({"radius": 0}, "radius must be positive, not 0"),
     "time": ({"time_limit": -1.0}, "time_limit must be positive, not -1.0"),
     "miss": ({"miss": 1.0}, "miss is a probability between 0 and 1, not 1.0"),
@@ -211,7 +213,7 @@ def test_masks_may_be_lists_or_zarr(tmp_path):
 
 @pytest.mark.parametrize("more", [{"image": np.zeros((8, 4, 4))}, {"scale": (1, 1)}])
 def test_what_belongs_to_masks_is_refused_for_points(more):
-    message = "image and scale are for label films: detections have their own columns and scale"
+    message = "image, scale and interval are for label films: detections have their own columns, scale and interval"
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         link(ZOO["step"].detections, **more)
 
@@ -226,6 +228,21 @@ def test_doubtful_detections_are_dropped_at_their_price():
     assert not kept[-1]
     dear = link(noisy, settings=Settings(detection=100.0)).selected
     assert not dear.any()
+
+
+def test_a_film_in_windows_is_linked_lawfully_and_certified_whole():
+    film = simulate(frames=24, cells=8, size=(150, 150), seed=4)
+    cells = Detections.from_labels(film.labels)
+    whole = link(cells, settings=Settings(gap=0))
+    one = link(cells, settings=Settings(gap=0, window=24))
+    assert np.array_equal(one.parent, whole.parent)
+    parts = link(cells, settings=Settings(gap=0, window=9, overlap=6))
+    shares = parts.record["windows"]["parts"]
+    assert [(part["first"], part["last"]) for part in shares] == [(0, 9), (9, 24)]
+    assert sum(part["objective"] for part in shares) == pytest.approx(parts.certificate.objective)
+    assert sum(part["bound"] for part in shares) == pytest.approx(parts.certificate.bound)
+    assert parts.certificate.gap < 1e-3
+    assert (parts.parent == whole.parent).mean() > 0.95
 
 
 def test_of_two_rivals_one_is_chosen():

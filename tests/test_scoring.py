@@ -12,16 +12,21 @@ from hypothesis import given
 from hypothesis import settings as effort
 from hypothesis import strategies as st
 from scipy import integrate
+from zoo import ZOO
 
 from lineage.candidates import nearest
 from lineage.detections import Detections
 from lineage.forest import Forest
 from lineage.graph import CandidateGraph
+from lineage.linking import link
 from lineage.program import all_pairs
 from lineage.scoring import Daughters, Distance, Event, Overlap, Size, appearance, border_distance, disappearance
+from lineage.scoring.cycle import Cycle, ages
 from lineage.scoring.distance import fit_step, log_step
 from lineage.scoring.film import FilmModel, estimate, first_guess
+from lineage.scoring.noise import false_share, lone, without_lone
 from lineage.scoring.overlap import classes
+from lineage.settings import Settings
 from lineage.simulation import simulate
 
 
@@ -203,10 +208,10 @@ def test_the_distances_of_a_pair_are_replaced():
 def test_events_are_likelier_at_the_border():
     cells = Detections([0] * 5, [[0, 0], [0, 10], [10, 0], [10, 10], [5, 5]], np.ones(5, int))
     assert border_distance(cells).tolist() == [0, 0, 0, 0, 5]
-    cost = Event(inside=0.01, border=0.2, reach=1.0)(cells)
+    cost = Event(inside=0.01, border=0.2, reach=1.0)(border_distance(cells))
     assert cost[:4] == pytest.approx([-math.log(0.2)] * 4)
     assert cost[4] == pytest.approx(-math.log(0.01 + 0.19 * math.exp(-5)))
-    flat = Event(inside=0.05, border=0.01, reach=1.0)(cells)  # a border below the inside is no border
+    flat = Event(inside=0.05, border=0.01, reach=1.0)(border_distance(cells))  # a border below the inside is no border
     assert flat == pytest.approx([-math.log(0.05)] * 5)
 
 
@@ -409,3 +414,95 @@ def test_misses_come_in_runs():
     model = replace(first_guess(cells), distance=Distance(1.0, 1e9, 1.0), miss=0.01, again=0.5)
     extra = model.costs(graph)["link"] - model.distance(graph)
     np.testing.assert_allclose(extra, [0, -np.log(0.01), -np.log(0.01) - np.log(0.5)])
+
+
+# noise
+
+
+def lives(lengths, n_frames=40, side=200.0):
+    """Cells at rest far from each other, each there for so many frames from frame 10 on, and four that mark the corners of the field."""
+    corners = [(t, a, b) for t in range(n_frames) for a in (0.0, side) for b in (0.0, side)]
+    rows = [(10 + t, 60.0 + k % 9 * 10, 60.0 + k // 9 * 10) for k, length in enumerate(lengths) for t in range(length)]
+    table = np.array(sorted(corners + rows))
+    cells = Detections(table[:, 0].astype(int), table[:, 1:], np.zeros(len(table), int))
+    where = {(int(t), a, b): i for i, (t, a, b) in enumerate(table.tolist())}
+    return Forest(cells, [where.get((int(t) - 1, a, b), -1) for t, a, b in table.tolist()])
+
+
+def test_lone_detections_make_a_film_noisy():
+    clean, noisy = lives([20] * 40), lives([20] * 40 + [1] * 20)
+    assert false_share(clean, 5.0) == 0
+    assert false_share(noisy, 5.0) == pytest.approx(20 / 820)
+    assert false_share(lives([20] * 40 + [1] * 3), 5.0) == 0  # three may happen
+    assert false_share(lives([20] * 40 + [2] * 20), 5.0) == 0
+    assert false_share(Forest(Detections([], np.zeros((0, 2)), []), []), 5.0) == 0
+    assert lone(noisy).sum() == 20
+    assert without_lone(noisy).selected.sum() == len(noisy) - 20
+    assert false_share(without_lone(noisy), 5.0) == 0
+
+
+def test_false_detections_are_dropped_from_noisy_films_only():
+    for rate in (0.0, 0.05):
+        film = simulate(frames=14, cells=25, size=(256, 256), seed=2, false_rate=rate, shuffle_labels=True)
+        forest = link(film.labels)
+        false = ~film.truth.selected
+        assert forest.record["film"]["false_share"] == pytest.approx(rate, rel=0.7)
+        if not rate:
+            assert forest.selected.all()
+            continue
+        assert false.sum() >= 10
+        assert (~forest.selected & false).sum() >= 0.7 * false.sum()
+        assert (~forest.selected & ~false).sum() <= 0.01 * len(false)
+        assert link(film.labels, settings=Settings(detection=-math.inf)).selected.all()
+
+
+def test_a_late_sister_is_weighed_by_size_only_against_it():
+    #  mother of area 100 in frame 0; a daughter in frame 1 and one that is seen from frame 2 on
+    def pair_cost(areas):
+        cells = Detections([0, 1, 2], [[0.0, 0], [0, -4], [0, 5]], [1, 1, 1], {"area": np.array(areas)})
+        graph = CandidateGraph(cells, [0, 0], [1, 2], {"distance": np.array([4.0, 5.0])})
+        model = replace(first_guess(cells), distance=Distance(3.0, 3.0, 1e-3), size=Size(0.1, 3.0, 4.3, 0.4))
+        return model.costs(graph, appear=50.0)["divide_pair"][2][0]
+
+    assert pair_cost([100.0, 55.0, 52.0]) == 0
+    assert pair_cost([100.0, 100.0, 95.0]) > 1
+
+
+# age
+
+
+def test_ages_count_from_the_last_frame_of_the_mother():
+    assert ages(ZOO["division with a past"]).tolist() == [-1, -1, 1, 1, 2, 2]
+    assert ages(ZOO["division over a gap"]).tolist() == [-1, -1, 2, 2, 3]
+    assert ages(ZOO["two divisions in a row"]).tolist() == [-1, 1, 1, 1, 1, 2]
+    assert ages(ZOO["gap"]).tolist() == [-1] * 4
+    assert ages(ZOO["empty"]).tolist() == []
+
+
+def test_the_young_are_told_from_the_grown():
+    rng = np.random.default_rng(0)
+    age = rng.integers(-1, 40, 20_000)
+    divides = rng.random(20_000) < np.where(age < 0, 0.03, np.where(age < 18, 0.001, 0.05))
+    cycle = Cycle.fit(age, divides, 0.03)
+    assert cycle.limit == pytest.approx(18, abs=1)
+    assert (cycle.young, cycle.grown, cycle.unknown) == pytest.approx((0.001, 0.05, 0.03), rel=1.0)
+    cost = cycle(np.array([-1, 0, cycle.limit - 1, cycle.limit, 99]))
+    assert cost == pytest.approx(-np.log([cycle.unknown, cycle.young, cycle.young, cycle.grown, cycle.grown]))
+
+
+def test_without_a_difference_there_is_no_cycle():
+    rng = np.random.default_rng(0)
+    age = rng.integers(0, 40, 20_000)
+    assert Cycle.fit(age, rng.random(20_000) < 0.03, 0.03) is None
+    assert Cycle.fit(age, rng.random(20_000) < np.where(age < 18, 0.05, 0.001), 0.03) is None  # the young divide more: that is no cycle
+    assert Cycle.fit(age[:100], np.arange(100) < 9, 0.1) is None  # too few
+    assert Cycle.fit(np.zeros(0, int), np.zeros(0, bool), 0.01) is None
+    assert Cycle.fit(np.full(50, -1), np.ones(50, bool), 0.5) is None
+
+
+def test_a_film_teaches_its_cycle():
+    film = simulate(frames=50, cells=12, size=(300, 300), seed=3, cycle=16, cycle_spread=1.5, min_cycle=12, shuffle_labels=True)
+    cycle = link(film.labels).record["film"]["cycle"]
+    assert 8 <= cycle["limit"] <= 16
+    assert cycle["young"] < 0.2 * cycle["grown"]
+    assert link(film.labels[:6]).record["film"]["cycle"] is None

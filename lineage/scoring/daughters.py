@@ -7,21 +7,26 @@ from dataclasses import dataclass
 import numpy as np
 
 from lineage.arrays import FloatArray, IntArray
+from lineage.candidates import expected
 from lineage.graph import CandidateGraph
+
+from .distance import log_step
+
+TAIL = 3.0  # degrees of freedom of the middle's step
 
 
 @dataclass(frozen=True)
 class Daughters:
     """Cost of a pair of daughters in place of two plain displacements.
 
-    Sisters part: the middle between them stays near the mother (Gaussian of width ``offset``) and they lie about one
-    ``separation`` apart in any direction. Two other cells lie anywhere. The log-likelihood ratio of these replaces the
+    Sisters part: the middle between them stays near the mother (a t step of scale ``offset``: most mothers stay, some leap) and they
+    lie about one ``separation`` apart in any direction. Two other cells lie anywhere. The log-likelihood ratio of these replaces the
     distance costs of the two links, which speak of cells that do not divide.
 
     Attributes:
         separation: Mean distance between sisters in the first frame after division, in units of ``size``.
         spread: Its standard deviation.
-        offset: Standard deviation, along each axis, of the middle about the mother.
+        offset: Scale, along each axis, of the middle about the mother.
         density: Cells per physical unit of area (volume in 3D).
         size: Size of things in each frame, physical units: in embryos cells get smaller, and what is far at the end is near at
             the beginning. Ones when not given.
@@ -46,7 +51,7 @@ class Daughters:
         d = graph.detections.n_axes
         late = np.sqrt(graph.dt[pairs].max(axis=1))  # a daughter that was missed at first has had time to move
         offset, spread = self.offset * late, self.spread * late
-        log_middle = -((middle / offset) ** 2) / 2 - d / 2 * np.log(2 * np.pi * offset**2)
+        log_middle = log_step(middle, offset, TAIL, d)
         log_apart = -(((apart - self.separation) / spread) ** 2) / 2 - np.log(spread * np.sqrt(2 * np.pi))
         around = np.log(2 * np.pi * apart) if d == 2 else np.log(4 * np.pi * apart**2)
         other = 2 * np.log(self.density) + 2 * d * np.log(unit)
@@ -61,9 +66,9 @@ class Daughters:
 
 
 def geometry(graph: CandidateGraph, pairs: IntArray) -> tuple[FloatArray, FloatArray]:
-    """Distance between the sisters of each pair, and of their middle from the mother; float (p,) each, physical units."""
+    """Distance between the sisters of each pair, and of their middle from where the mother is expected; float (p,) each, physical units."""
     place = graph.detections.position
     a, b = place[graph.target[pairs[:, 0]]], place[graph.target[pairs[:, 1]]]
-    mother = place[graph.source[pairs[:, 0]]]
+    mother = expected(graph.detections)[graph.source[pairs[:, 0]]]
     apart = np.sqrt(((a - b) ** 2).sum(1))
     return np.maximum(apart, 1e-9), np.sqrt((((a + b) / 2 - mother) ** 2).sum(1))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lineage.arrays import FloatArray
+from lineage.candidates import expected
 from lineage.detections import Detections
 
 
@@ -24,14 +25,19 @@ class Event:
     border: float
     reach: float
 
-    def __call__(self, detections: Detections) -> FloatArray:
-        """Cost of the event at every detection, nats; (n,)."""
-        excess = max(self.border - self.inside, 0.0) * np.exp(-border_distance(detections) / self.reach)
+    def __call__(self, distance: FloatArray) -> FloatArray:
+        """Cost of the event at these distances from the border (physical units, 0 outside), nats; (n,)."""
+        excess = max(self.border - self.inside, 0.0) * np.exp(-distance / self.reach)
         return -np.log(self.inside + excess)
 
 
-def border_distance(detections: Detections) -> FloatArray:
+def border_distance(detections: Detections, name: str = "") -> FloatArray:
     """Distance of every detection to the border of the field, physical units; float (n,).
+
+    Args:
+        detections: The cells.
+        name: ``behind`` or ``ahead``: the least of the distances of the cell and of where it would have been in the frame before, or is
+            expected in the next (see ``expected``), 0 where that is outside the field: the field itself may move.
 
     The field is the box around all centres of the film: centres of whole cells never reach the edge of the picture, and
     points have no picture. An axis along which no cell differs is no border.
@@ -42,15 +48,16 @@ def border_distance(detections: Detections) -> FloatArray:
     axes = np.flatnonzero(high > low)
     if not len(axes):
         return np.full(len(detections), np.inf)
-    place = detections.position[:, axes]
-    return np.minimum(place - low[axes], high[axes] - place).min(axis=1)
+    places = [detections.position, *([expected(detections, name)] if name else [])]
+    far = [np.minimum(place[:, axes] - low[axes], high[axes] - place[:, axes]).min(axis=1) for place in places]
+    return np.maximum(np.min(far, axis=0), 0.0)
 
 
 def appearance(detections: Detections, event: Event) -> FloatArray:
     """Cost of a lineage that begins at each detection, nats; (n,). The film's first frame is free."""
-    return np.where(detections.frame > 0, event(detections), 0.0)
+    return np.where(detections.frame > 0, event(border_distance(detections, "behind")), 0.0)
 
 
 def disappearance(detections: Detections, event: Event) -> FloatArray:
     """Cost of a lineage that ends at each detection, nats; (n,). The film's last frame is free."""
-    return np.where(detections.frame < detections.n_frames - 1, event(detections), 0.0)
+    return np.where(detections.frame < detections.n_frames - 1, event(border_distance(detections, "ahead")), 0.0)

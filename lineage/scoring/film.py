@@ -15,7 +15,8 @@ from lineage.forest import Forest
 from lineage.graph import CandidateGraph
 from lineage.program import all_pairs
 
-from .daughters import Daughters, geometry
+from .cycle import Cycle
+from .daughters import TAIL, Daughters, geometry
 from .distance import Distance, fit_step
 from .events import Event, appearance, border_distance, disappearance
 from .overlap import Overlap
@@ -35,6 +36,7 @@ class FilmModel:
         divide: Rate of divisions, per detection.
         miss: Rate at which a cell that was detected is missed in the next frame.
         again: Probability that a missed cell is missed once more.
+        cycle: How the rate of divisions depends on age, if a first solution was there to tell (column ``cycle_age`` of the detections).
     """
 
     distance: Distance
@@ -46,6 +48,7 @@ class FilmModel:
     divide: float
     miss: float
     again: float = 0.5
+    cycle: Cycle | None = None
 
     def costs(
         self, graph: CandidateGraph, *, appear: float | None = None, disappear: float | None = None, divide: float | None = None
@@ -60,29 +63,33 @@ class FilmModel:
         """
         cells = graph.detections
         distance = self.distance(graph)
-        distance = distance + self.size(graph) if self.size else distance
-        link = distance + self._missed(graph)
+        size = self.size(graph) if self.size else np.zeros(len(graph))
+        link = distance + size + self._missed(graph)
         link = link + self.overlap(graph) if self.overlap else link
         costs = {
             "link": link,
             "appear": appearance(cells, self.appear),
             "disappear": disappearance(cells, self.disappear),
-            "divide": np.full(len(cells), -np.log(self.divide)),
+            "divide": self.cycle(cells.columns["cycle_age"]) if self.cycle else np.full(len(cells), -np.log(self.divide)),
         }
         given = {"appear": appear, "disappear": disappear, "divide": divide}  # before the pairs, which are weighed against them
         costs |= {name: np.where(costs[name] != 0, value, 0.0) for name, value in given.items() if value is not None}
-        return costs | {"divide_pair": self._pairs(graph, costs, distance)}
+        return costs | {"divide_pair": self._pairs(graph, costs, distance, size)}
 
-    def _pairs(self, graph: CandidateGraph, costs: Mapping[str, FloatArray], distance: FloatArray) -> tuple[IntArray, IntArray, FloatArray]:
+    def _pairs(
+        self, graph: CandidateGraph, costs: Mapping[str, FloatArray], distance: FloatArray, size: FloatArray
+    ) -> tuple[IntArray, IntArray, FloatArray]:
         """Every pair of links with its cost; those that cannot be in a cheapest forest are forbidden (infinite).
 
         A pair cannot when it is cheaper to let one of the daughters appear instead.
         """
         pairs = all_pairs(graph, np.unique(graph.source))
         cost = self.daughters(graph, pairs, distance)
+        late = (graph.dt != 1)[pairs].any(axis=1)
+        cost[late] = 0.0  # a sister that was missed at first: no geometry of sisters to speak of
         if self.size:
-            cost += self.size.sisters(graph, pairs)
-        cost[(graph.dt != 1)[pairs].any(axis=1)] = 0.0  # a sister that was missed at first: no geometry of sisters to speak of
+            sizes = self.size.sisters(graph, pairs) - size[pairs].sum(axis=1)
+            cost += np.where(late, np.maximum(sizes, 0.0), sizes)  # and sizes that speak against it, but not for it: it has grown
         gain = costs["appear"][graph.target] - costs["link"]
         worse = cost + costs["divide"][graph.source[pairs[:, 0]]] >= gain[pairs].min(axis=1)
         cost[worse] = np.inf
@@ -100,6 +107,7 @@ class FilmModel:
             "step_tail": self.distance.tail,
             "density": self.distance.density,
             "divide_rate": self.divide,
+            "cycle": vars(self.cycle) if self.cycle else None,
             "miss_rate": self.miss,
             "miss_again": self.again,
             "appear": vars(self.appear),
@@ -136,29 +144,30 @@ def estimate(model: FilmModel, graph: CandidateGraph, forest: Forest) -> FilmMod
     Every rate and mean is drawn a little towards the model before (a few pseudo-counts), so that a film with few divisions or
     none keeps a sensible one.
     """
-    cells, child = forest.detections, forest.child_rows
-    mother = forest.parent[child]
-    next_frame = forest.gap[child] == 0
-    alone = next_frame & (forest.n_children[mother] == 1)
-    length = np.sqrt(((cells.position[child] - cells.position[mother]) ** 2).sum(1))
-    step, tail = fit_step(length[alone], cells.n_axes, least=model.distance.step * 1e-2)
-    distance = replace(model.distance, step=step, tail=tail) if alone.sum() >= 20 else model.distance
+    cells = graph.detections
     selected = max(int(forest.selected.sum()), 1)
-    missed = int((forest.gap > 0).sum())
+    missed, frames = int((forest.gap > 0).sum()), int(forest.gap.sum())
     true = forest.parent[graph.target] == graph.source
     links = np.flatnonzero(true & (graph.dt == 1))
     pairs = _chosen_pairs(graph, links)
     single = true & (graph.dt == 1) & (forest.n_children[graph.source] == 1)
+    step, tail = fit_step(graph.columns["distance"][single], cells.n_axes, least=model.distance.step * 1e-2)
+    distance = replace(model.distance, step=step, tail=tail) if single.sum() >= 20 else model.distance
+    divide = (len(forest.divisions) + 1) / (selected + 100)
+    age = cells.columns.get("cycle_age")
+    begins, ends = border_distance(cells, "behind"), border_distance(cells, "ahead")
     return replace(
         model,
         size=model.size.fit(graph, single, pairs) if model.size else None,
         distance=distance,
         overlap=Overlap.fit(graph, true) if "iou" in graph.columns else None,
         daughters=_sisters(model.daughters, graph, true),
-        appear=_event(model.appear, cells, forest.selected & (cells.frame > 0), forest.parent < 0),
-        disappear=_event(model.disappear, cells, forest.selected & (cells.frame < cells.n_frames - 1), forest.n_children == 0),
-        divide=(len(forest.divisions) + 1) / (selected + 100),
+        appear=_event(model.appear, begins, forest.selected & (cells.frame > 0), forest.parent < 0),
+        disappear=_event(model.disappear, ends, forest.selected & (cells.frame < cells.n_frames - 1), forest.n_children == 0),
+        divide=divide,
+        cycle=None if age is None else Cycle.fit(age[forest.selected], forest.n_children[forest.selected] >= 2, divide),
         miss=(missed + 1) / (selected + missed + 100),
+        again=(frames - missed + 5.0) / (frames + 10.0),
     )
 
 
@@ -187,9 +196,9 @@ def _density(detections: Detections, spacing: float, size: float) -> float:
     return float(np.log(2) / ball)
 
 
-def _event(before: Event, cells: Detections, could: BoolArray, did: BoolArray) -> Event:
+def _event(before: Event, distance: FloatArray, could: BoolArray, did: BoolArray) -> Event:
     """Rates of an event, by counting; the excess at the border is weighted by closeness to it."""
-    near = np.exp(-border_distance(cells) / before.reach)
+    near = np.exp(-distance / before.reach)
     far = could & (near < 0.05)
     inside = (float((did & far).sum()) + 0.5) / (float(far.sum()) + 100)
     events, exposure = float(did[could].sum()), float(near[could].sum())
@@ -207,7 +216,10 @@ def _sisters(before: Daughters, graph: CandidateGraph, true: BoolArray) -> Daugh
     prior, n = 5.0, len(pairs)
     separation = (apart.sum() + prior * before.separation) / (n + prior)
     variance = (((apart - separation) ** 2).sum() + prior * before.spread**2) / (n + prior)
-    offset = ((middle**2).sum() / graph.detections.n_axes + prior * before.offset**2) / (n + prior)
+    offset, d = before.offset**2, graph.detections.n_axes
+    for _ in range(20):  # expectation-maximisation of a t step's scale: what leaps counts less
+        weight = (TAIL + d) / (TAIL + middle**2 / offset)
+        offset = ((weight * middle**2).sum() / d + prior * before.offset**2) / (n + prior)
     return replace(before, separation=float(separation), spread=float(np.sqrt(variance)), offset=float(np.sqrt(offset)))
 
 
