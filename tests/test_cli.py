@@ -176,9 +176,18 @@ def test_every_kind_of_film_gives_the_same_lineages(run, film, tmp_path, kind):
 def test_the_demo_is_the_whole_way_on_a_simulated_film(run, tmp_path):
     code, printed, _ = run("demo", "-o", tmp_path / "demo", "--segment", "classical")
     assert code == 0
-    assert {"film.tif", "truth", "overview.png", "lineages.csv", "lineages.gexf", "lineages.geff", "report.html", "ctc", "run.json", "metrics.json"} == {
-        entry.name for entry in (tmp_path / "demo").iterdir()
-    }
+    assert {
+        "film.tif",
+        "truth",
+        "overview.png",
+        "lineages.csv",
+        "lineages.gexf",
+        "lineages.geff",
+        "report.html",
+        "ctc",
+        "run.json",
+        "metrics.json",
+    } == {entry.name for entry in (tmp_path / "demo").iterdir()}
     assert "division F1" in printed
 
 
