@@ -3,7 +3,8 @@
 Every detection's choices form a factor; links' costs are shared between their ends so that the sum of the factors' minima, a
 lower bound of the programme, becomes as large as it can. Sweeps forward and backward in time move costs between neighbours
 (Haller et al. 2020), a minimum-cost flow carries what is left over through the film, and where detections still disagree their
-neighbourhood is solved exactly. Bound and objective then meet, or the certificate says how far apart they are.
+neighbourhood is solved exactly: by trying all that can matter where it is small, by HiGHS where it is not. Bound and objective then
+meet, or the certificate says how far apart they are. What was found is remembered, so that a few changes cost little.
 """
 
 from __future__ import annotations

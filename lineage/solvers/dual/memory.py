@@ -28,8 +28,9 @@ class Memory:
         pair: What they cost with the division, infinite for those that could not be; (p,).
         sets, rivals: The conflict sets.
         rival: What went to them.
-        found: The forest, and what whole numbers add to the bound; detections only.
-        link, active: Its links, and those that were whole inside a region; (m,).
+        there, link: The forest; (n,) and (m,).
+        lift, region: What whole numbers add to the bound, as in ``Found``; (n,).
+        active: Links that were whole inside a region; (m,).
     """
 
     out: FloatArray
