@@ -7,7 +7,7 @@ RUN    := $(VENV)/bin
 
 demo: $(VENV)/.ready
 	$(RUN)/lineage demo -o demo
-	@echo "Look at demo/overview.png; open demo/lineages.gexf in Gephi; demo/lineages.csv is a table, demo/ctc the masks."
+	@echo "Open demo/report.html in a browser; look at demo/overview.png; open demo/lineages.gexf in Gephi; demo/lineages.csv is a table, demo/ctc the masks."
 
 test: $(VENV)/.ready-test
 	$(RUN)/python -m pytest
