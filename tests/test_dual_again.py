@@ -11,6 +11,7 @@ from lineage.program import state
 from lineage.solvers import Limits, highs
 from lineage.solvers.dual import dual
 from lineage.solvers.dual.memory import Memory
+from lineage.solvers.dual.patches import kept_patches
 
 EXACT = Limits(gap=0)
 
@@ -96,3 +97,36 @@ def test_a_memory_of_another_film_is_not_used():
     found, other = dual(program, EXACT, memory).certificate, highs(program, EXACT).certificate
     assert found.objective == pytest.approx(other.objective, abs=1e-6)
     assert found.gap == 0
+
+
+def test_regions_that_are_kept_are_joined_whole():
+    """A detection of a region that was lifted before cannot join another patch alone: its lift would count twice."""
+    region = np.array([0, -1, 0, 3, 3, 0, -1])
+    patches = kept_patches(region, np.array([0.5, 0, 0, 0.25, 0, 0, 0]))
+    assert patches.root.tolist() == region.tolist()
+    for head, members in ((0, [0, 2, 5]), (3, [3, 4])):
+        walk_along, row = [], head
+        while row >= 0:
+            walk_along.append(row)
+            row = int(patches.after[row])
+        assert walk_along == members
+        assert patches.last[head] == members[-1]
+        assert patches.size[head] == len(members)
+    assert patches.lift[[0, 3]].tolist() == [0.5, 0.25]
+    assert not patches.failed.any()
+
+
+def test_one_correction_after_another():
+    """Every solution starts from the one before, so that regions lifted before are kept, dropped and joined; dense cells dispute much."""
+    graph, costs = walk(cells=160, seed=11)
+    costs = {**costs, "divide": costs["divide"] - 2.0}
+    rng, pins = np.random.default_rng(1), {}
+    known = dual(state(graph, costs), EXACT)
+    for _ in range(8):
+        chosen = np.flatnonzero(known.x[state(graph, costs).blocks["link"]] > 0.5)
+        pins = {**pins, int(rng.choice(chosen)): 0}
+        program = state(graph, costs, pins={"link": pins})
+        known, other = dual(program, EXACT, known.memory), highs(program, EXACT).certificate
+        assert known.certificate.objective == pytest.approx(other.objective, abs=1e-6)
+        assert known.certificate.bound <= other.objective + 1e-6
+        assert known.certificate.status == "optimal"

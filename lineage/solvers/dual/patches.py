@@ -25,7 +25,7 @@ from .net import Net
 from .sweeps import Shares
 from .trying import GIVEN_UP, Layers, least, no_layers, write
 
-__all__ = ["Patches", "desk_for", "no_layers", "no_patches", "patch"]
+__all__ = ["Patches", "desk_for", "kept_patches", "no_layers", "no_patches", "patch"]
 
 PART = 0.02  # of the detections seen, in patches given up, before the rest is not tried
 FIRST, WIDER = 0.25, 10.0  # regrets looked for at first, and how many times more if there are none
@@ -53,6 +53,25 @@ class Patches(NamedTuple):
 def no_patches(n: int) -> Patches:
     """No patches among n detections."""
     return Patches(np.full(n, -1), np.full(n, -1), np.full(n, -1), np.zeros(n, np.int64), np.zeros(n), np.zeros(n, bool))
+
+
+def kept_patches(region: IntArray, lift: FloatArray) -> Patches:
+    """Regions that were solved before as patches, so that what disagrees with one of them joins it as a whole.
+
+    Args:
+        region: First detection of each detection's region, -1 for none; (n,).
+        lift: What whole numbers add, at that detection; (n,).
+    """
+    patches = no_patches(len(region))
+    rows = np.flatnonzero(region >= 0)
+    rows = rows[np.argsort(region[rows], kind="stable")]
+    heads, first, size = np.unique(region[rows], return_index=True, return_counts=True)
+    patches.root[rows] = region[rows]
+    patches.after[rows[:-1]] = rows[1:]
+    patches.last[heads] = rows[first + size - 1]
+    patches.after[patches.last[heads]] = -1
+    patches.size[heads], patches.lift[heads] = size, lift[heads]
+    return patches
 
 
 @inner

@@ -20,7 +20,7 @@ from lineage.certificate import relative_gap
 
 from .deciding import Votes, agreed, objective, vote
 from .net import Net
-from .patches import desk_for, no_layers, no_patches, patch
+from .patches import desk_for, kept_patches, no_layers, patch
 from .searching import ACTIVE, Found, Search, offer, rebound, search, short, wanted
 from .sweeps import Shares, ascend, regrets
 
@@ -88,7 +88,7 @@ def _wishes(votes: Votes) -> tuple[NDArray[np.int8], NDArray[np.int8], NDArray[n
 def mended(now: Search, votes: Votes, new: BoolArray, patience: int = SOME) -> BoolArray | None:
     """Solve patches from some detections on; where detections of those given up still disagree, None if too many were."""
     net, n = now.net, len(now.lift)
-    patches, found = no_patches(n), Votes(*(column.copy() for column in votes))
+    patches, found = kept_patches(now.region, now.lift), Votes(*(column.copy() for column in votes))
     if not patch(net, now.shares, found, patches, desk_for(net, now.shares), no_layers(), np.flatnonzero(new), patience):
         return None
     now.there, now.at_source, now.at_target = _wishes(found)
@@ -96,6 +96,7 @@ def mended(now: Search, votes: Votes, new: BoolArray, patience: int = SOME) -> B
     given_up = np.zeros(n, bool)
     given_up[rows] = patches.failed[patches.root[rows]]
     done = rows[~given_up[rows]]
+    now.region[given_up], now.lift[rows] = -1, 0.0
     roots, first, which = np.unique(patches.root[done], return_index=True, return_inverse=True)
     now.region[done] = done[first][which]  # a region goes by its first detection
     now.lift[done[first]] = patches.lift[roots]
