@@ -13,23 +13,8 @@ import pytest
 import tifffile
 
 import lineage
-from lineage import cli
 
 BLANK = np.zeros((3, 32, 32), np.uint16)
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    """Call the command in this process: exit code, standard output, standard error."""
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["lineage", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stop:
-            cli.main()
-        printed = capsys.readouterr()
-        return stop.value.code, printed.out, printed.err
-
-    return call
 
 
 @pytest.fixture(scope="module")

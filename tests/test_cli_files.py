@@ -3,31 +3,15 @@
 from __future__ import annotations
 
 import re
-import sys
 
 import numpy as np
 import pytest
 from zoo import ZOO, paint
 
-from lineage import cli
 from lineage.certificate import Certificate
 from lineage.films import save_labels
 from lineage.forest import Forest
 from lineage.formats import FORMATS, read, write
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    """Call the command in this process: exit code, standard output, standard error."""
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["lineage", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stop:
-            cli.main()
-        printed = capsys.readouterr()
-        return stop.value.code, printed.out, printed.err
-
-    return call
 
 
 def test_convert_says_what_it_reads_and_writes(run, tmp_path):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -15,7 +14,7 @@ from random_forests import forests
 from zoo import ZOO, paint
 
 from benchmarks.planting import KINDS, plant
-from lineage import cli, health
+from lineage import health
 from lineage.detections import Detections
 from lineage.forest import Forest
 from lineage.formats import read, write
@@ -525,18 +524,6 @@ def test_planted_errors_are_found_in_linked_hela(data):
 
 
 # the command
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["lineage", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stop:
-            cli.main()
-        printed = capsys.readouterr()
-        return stop.value.code, printed.out, printed.err
-
-    return call
 
 
 def test_the_command_lists_warnings(run, tmp_path):

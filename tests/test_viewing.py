@@ -20,7 +20,7 @@ from random_forests import forests
 from zoo import ZOO, paint
 
 import lineage
-from lineage import cli, viewing
+from lineage import viewing
 from lineage.detections import Detections
 from lineage.films import open_film
 from lineage.forest import Forest
@@ -237,18 +237,6 @@ def test_without_a_screen_it_says_so(made, monkeypatch):
         monkeypatch.delenv(name, raising=False)
     with pytest.raises(ValueError, match=r"^there is no screen to open napari on: DISPLAY is not set; lineage report needs none$"):
         viewing.view(made.image)
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["lineage", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stop:
-            cli.main()
-        printed = capsys.readouterr()
-        return stop.value.code, printed.out, printed.err
-
-    return call
 
 
 def test_the_command_says_what_is_wrong_in_a_line(run, no_napari, made, tmp_path):
