@@ -1,7 +1,6 @@
 """The Segmenter: normalisation, network and decoder in one value that can be trained, saved and used (needs torch)."""
 
 import copy
-import itertools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -12,30 +11,21 @@ import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
-from scipy.special import expit
-from torch import nn
 
 from segmentation.arrays import AnyArray, FloatArray, IntArray
+from segmentation.decoders import Decoder, decoder_named, described
 from segmentation.decoders.boundary import Boundary
 from segmentation.fit import Progress, Schedule, fit, silent
-from segmentation.losses import BCEDice
 from segmentation.normalise import Percentiles, check_finite, is_constant
 from segmentation.patches import FEED, Feed, Pair, Sampler, batches
 from segmentation.quality import scores
-from segmentation.targets import targets
 from segmentation.tiles import TILE, predict
+from segmentation.tuning import tuned
 from segmentation.unet import UNet, UNetConfig
 
 FORMAT = "cytolineage.segmenter/1"
 WEIGHTS = Path(__file__).parent / "weights"
-CONFIG, SCHEDULE, GENTLE = UNetConfig(), Schedule(), Schedule(steps=500, rate=5e-4)
-GRID: Mapping[str, Sequence[Any]] = {
-    "levels": ((), (0.5,), (0.4, 0.5, 0.6), (0.3, 0.4, 0.5, 0.6, 0.7), (0.4, 0.5, 0.6, 0.7, 0.8)),
-    "speck": (3, 8, 15, 30),
-    "mask": (0.4, 0.5, 0.6),
-    "seed": (0.0, 0.25, 0.5, 0.8),
-    "smallest": (8, 15, 25, 40),
-}
+CONFIG, DECODER, SCHEDULE, GENTLE = UNetConfig(), Boundary(), Schedule(), Schedule(steps=500, rate=5e-4)
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,31 +33,32 @@ class Segmenter:
     """Finds the cells of a picture.
 
     Args:
-        network: says for every pixel: foreground, boundary, distance.
-        normalise: brings the brightness of the whole picture to a common range.
-        decoder: turns what the network says into cells; its thresholds can be tuned.
+        network: says for every pixel what the decoder asks for.
+        normalise: brings the brightness of the whole picture (of each channel) to a common range.
+        decoder: knows what the network must say and turns it into cells; its thresholds can be tuned.
         about: what to remember of the training (JSON-able).
         device: "auto", "cpu" or "cuda".
     """
 
     network: UNet
     normalise: Percentiles = field(default_factory=Percentiles)
-    decoder: Boundary = field(default_factory=Boundary)
+    decoder: Decoder = field(default_factory=Boundary)
     about: Mapping[str, Any] = field(default_factory=dict)
     device: str = "auto"
 
     @classmethod
-    def new(cls, config: UNetConfig = CONFIG, *, seed: int = 0, device: str = "auto") -> "Segmenter":
+    def new(cls, config: UNetConfig = CONFIG, *, decoder: Decoder = DECODER, seed: int = 0, device: str = "auto") -> "Segmenter":
         """Make an untrained segmenter with random weights.
 
         Args:
-            config: shape of the network.
+            config: shape of the network; its outputs follow from the decoder.
+            decoder: method to find the cells.
             seed: of the weights.
             device: "auto", "cpu" or "cuda".
         """
         with torch.random.fork_rng():
             torch.manual_seed(seed)
-            return cls(UNet(config), device=device)
+            return cls(UNet(replace(config, outputs=len(decoder.channels))), decoder=decoder, device=device)
 
     @classmethod
     def train(  # noqa: PLR0913 (keyword-only)
@@ -76,6 +67,7 @@ class Segmenter:
         *,
         validation: Sequence[Pair] = (),
         config: UNetConfig = CONFIG,
+        decoder: Decoder = DECODER,
         schedule: Schedule = SCHEDULE,
         feed: Feed = FEED,
         folder: Path | None = None,
@@ -87,7 +79,8 @@ class Segmenter:
         Args:
             sources: collections of (picture, labels) pairs; labels < 0 are ignored.
             validation: pairs that choose the best checkpoint and the decoder's thresholds.
-            config: shape of the network.
+            config: shape of the network; its outputs follow from the decoder.
+            decoder: method to find the cells.
             schedule: how long and how fast.
             feed: how batches are drawn and changed; its seed also sets the first weights. Equal seeds give
                 equal segmenters on one machine, unless `schedule.minutes` ends the training.
@@ -95,7 +88,7 @@ class Segmenter:
             progress: draws a bar, e.g. a wrapper of rich; silent by default.
             device: "auto", "cpu" or "cuda".
         """
-        return cls.new(config, seed=feed.seed, device=device).finetune(
+        return cls.new(config, decoder=decoder, seed=feed.seed, device=device).finetune(
             sources, validation=validation, schedule=schedule, feed=feed, folder=folder, progress=progress
         )
 
@@ -121,15 +114,15 @@ class Segmenter:
         """
         network = copy.deepcopy(self.network)
         learner = replace(self, network=network)
-        supply = batches(Sampler(sources, self.normalise, feed), targets, feed, dims=network.config.dims)
+        supply = batches(Sampler(sources, self.normalise, feed), self.decoder.targets, feed, dims=network.config.dims)
 
-        def score(_network: nn.Module) -> float:
-            return learner.quality(validation)["ap_image_mean"]
+        def score(judged: Any) -> float:  # noqa: ANN401 - a network
+            return replace(learner, network=judged).quality(validation)["ap_image_mean"]
 
         fit(
             network,
             supply,
-            BCEDice(),
+            self.decoder.loss,
             schedule,
             score=score if len(validation) else None,
             device=self.device,
@@ -142,29 +135,29 @@ class Segmenter:
         """Say what the network thinks of every pixel.
 
         Args:
-            image: ([Z,] Y, X), any real dtype, finite.
+            image: ([Z,] Y, X), or (C, [Z,] Y, X) when the network takes several channels; any real dtype, finite.
             tile: largest side of a tile, pixels; the answer does not depend on it. None: one piece.
 
         Returns:
-            float32 (3, [Z,] Y, X) in 0..1: foreground, boundary, distance.
+            float32 (c, [Z,] Y, X), one picture for each of `decoder.channels`.
         """
-        image = self._checked(image)
-        logits = predict(self.network, self.normalise(image)[None], tile=tile, device=self.device)
-        return np.asarray(expit(logits), np.float32)
+        channels = self._channels(image)
+        answers = predict(self.network, np.stack([self.normalise(c) for c in channels]), tile=tile, device=self.device)
+        return self.decoder.read(answers)
 
     def predict(self, image: AnyArray, *, tile: int | None = TILE) -> IntArray:
         """Find the cells of one picture.
 
         Args:
-            image: ([Z,] Y, X), any real dtype, finite; not altered.
+            image: ([Z,] Y, X), or (C, [Z,] Y, X) when the network takes several channels; any real dtype, finite; not altered.
             tile: largest side of a tile, pixels; the answer does not depend on it. None: one piece.
 
         Returns:
-            int32 labels, same shape, 0 = background, cells 1..n; empty for a picture of equal pixels.
+            int32 labels ([Z,] Y, X), 0 = background, cells 1..n; empty for a picture of equal pixels.
         """
-        image = self._checked(image)
-        if is_constant(image):
-            return np.zeros(image.shape, np.int32)
+        channels = self._channels(image)
+        if all(is_constant(c) for c in channels):
+            return np.zeros(channels.shape[1:], np.int32)
         return self.decoder(self.probabilities(image, tile=tile))
 
     def quality(self, pairs: Sequence[Pair]) -> dict[str, float]:
@@ -175,33 +168,17 @@ class Segmenter:
         """
         return scores((labels, self.predict(image)) for image, labels in pairs)
 
-    def tune(self, pairs: Sequence[Pair], grid: Mapping[str, Sequence[Any]] = GRID) -> "Segmenter":
-        """Choose the decoder's thresholds on validation pictures; gives a new segmenter.
-
-        One threshold after the other is set to the value with the highest mean of pooled and per-image AP
-        over IoU 0.5..0.95, at most twice round; a threshold stays where no other value is better.
+    def tune(self, pairs: Sequence[Pair], grid: Mapping[str, Sequence[Any]] | None = None) -> "Segmenter":
+        """Choose the decoder's thresholds on validation pictures (`segmentation.tuning.tuned`); gives a new segmenter.
 
         Args:
             pairs: (picture, labels), not those of the training.
-            grid: values to try per threshold.
+            grid: values to try per threshold; default: those that the decoder names.
         """
         if not len(pairs):
             raise ValueError("tune got no pairs: give at least one labelled picture")
         seen = [(labels, self.probabilities(image).astype(np.float16)) for image, labels in pairs]
-
-        def worth(decoder: Boundary) -> float:
-            table = scores((labels, decoder(said.astype(np.float32))) for labels, said in seen)
-            return table["ap_pooled_mean"] + table["ap_image_mean"]
-
-        best, height = self.decoder, worth(self.decoder)
-        tried = {best}
-        for _, name in itertools.product(range(2), grid):
-            for value in grid[name]:
-                trial = replace(best, **{name: type(getattr(best, name))(value)})
-                if trial not in tried and (reached := worth(trial)) > height:
-                    best, height = trial, reached
-                tried.add(trial)
-        return replace(self, decoder=best)
+        return replace(self, decoder=tuned(self.decoder, seen, grid))
 
     def save(self, path: str | Path, *, half: bool = False) -> None:
         """Write one safetensors file: the tensors, and everything else as JSON in its metadata.
@@ -215,7 +192,7 @@ class Segmenter:
             "format": FORMAT,
             "network": asdict(self.network.config),
             "normalise": asdict(self.normalise),
-            "decoder": asdict(self.decoder),
+            "decoder": described(self.decoder),
             "about": dict(self.about),
         }
         tensors = {k: v.detach().cpu().contiguous() for k, v in self.network.state_dict().items()}
@@ -247,17 +224,17 @@ class Segmenter:
         except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
             raise ValueError(f"{path} is no cytolineage segmenter: {_one_line(error)}") from None
 
-    def _checked(self, image: AnyArray) -> AnyArray:
-        """The image as an array, refused when the network cannot take it."""
-        image = np.asarray(image)
-        dims = self.network.config.dims
-        if image.ndim != dims:
-            wanted = "(Y, X)" if dims == 2 else "(Z, Y, X)"
-            raise ValueError(
-                f"image has shape {image.shape}: this segmenter takes one {wanted} picture; give one frame and one channel at a time"
-            )
+    def _channels(self, image: AnyArray) -> AnyArray:
+        """The image as (C, [Z,] Y, X), refused when the network cannot take it."""
+        image, config = np.asarray(image), self.network.config
+        channels = image[None] if config.inputs == 1 else image
+        if channels.ndim != config.dims + 1 or channels.shape[0] != config.inputs:
+            axes = "(Y, X)" if config.dims == 2 else "(Z, Y, X)"
+            wanted = f"one {axes} picture" if config.inputs == 1 else f"{config.inputs} channels ahead of {axes}"
+            advice = "give one frame and one channel at a time" if config.inputs == 1 else "give them along the first axis"
+            raise ValueError(f"image has shape {image.shape}: this segmenter takes {wanted}; {advice}")
         check_finite(image)
-        return image
+        return channels
 
 
 def load(name: str | Path = "nuclei-2d", *, device: str = "auto") -> Segmenter:
@@ -279,12 +256,13 @@ def _assemble(cls: type[Segmenter], description: Mapping[str, Any], tensors: Map
     if description.get("format") != FORMAT:
         raise ValueError(f"its format is {description.get('format')!r}, wanted {FORMAT!r}")
     network = UNet(UNetConfig(**description["network"]))
+    decoder = {"name": "boundary", **description["decoder"]}  # files of the first version knew one decoder only
     network.load_state_dict(dict(tensors))
     network.eval()
     return cls(
         network,
         Percentiles(**description["normalise"]),
-        Boundary(**description["decoder"]),
+        decoder_named(**decoder),
         description["about"],
         device,
     )

@@ -23,6 +23,8 @@ from segmentation.patches import FEED, Feed, Files, find_pairs
 from segmentation.quality import scores, seg
 from segmentation.segmenter import Segmenter, load
 
+EVERY = 500  # batches between two looks at the validation pictures
+AVERAGE = 0.998  # of the running mean of the weights: about the last 500 batches
 GLANCE = 24  # validation pictures that choose the checkpoint; all of them tune the thresholds
 
 
@@ -103,7 +105,7 @@ def train_segmentation(  # noqa: PLR0913 (keyword-only)
     model = first.finetune(
         [part.train for part in parts],
         validation=glance,
-        schedule=Schedule(steps=steps, minutes=minutes, half=half),
+        schedule=Schedule(steps=steps, minutes=minutes, half=half, average=AVERAGE, every=EVERY),
         feed=feed,
         folder=output.with_suffix(".log"),
         progress=progress,

@@ -1,1 +1,41 @@
-"""From what the network says about pixels to cells; one module per method."""
+"""From what the network says about pixels to cells; one module per method, all with one interface."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from segmentation.decoders.boundary import Boundary
+from segmentation.decoders.interface import Decoder as Decoder
+
+DECODERS: Mapping[str, type[Any]] = {
+    "boundary": Boundary,
+}
+
+
+def decoder_named(name: str, **thresholds: Any) -> Decoder:  # noqa: ANN401 - whatever the decoder takes
+    """Make a decoder from its name and fields.
+
+    Args:
+        name: one of `DECODERS`.
+        thresholds: its fields; defaults where left out.
+
+    Raises:
+        ValueError: no such decoder, or no such field.
+    """
+    if name not in DECODERS:
+        raise ValueError(f"decoder {name!r} is unknown: take one of {', '.join(DECODERS)}")
+    try:
+        made: Decoder = DECODERS[name](**thresholds)
+    except TypeError as error:
+        raise ValueError(f"decoder {name!r}: {error}") from None
+    return made
+
+
+def described(decoder: Decoder) -> dict[str, Any]:
+    """Say in JSON-able values what makes this decoder: its name and its fields.
+
+    Args:
+        decoder: one of `DECODERS`.
+    """
+    name = next(name for name, kind in DECODERS.items() if type(decoder) is kind)
+    return {"name": name, **asdict(decoder)}  # type: ignore[call-overload]

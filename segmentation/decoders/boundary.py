@@ -1,12 +1,18 @@
 """Foreground and boundary -> cells: a cell grows from each place that is inside and not on a boundary."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
+from scipy.special import expit
 from skimage.measure import label
+from torch import Tensor
 
 from segmentation.arrays import BoolArray, FloatArray, IntArray
+from segmentation.decoders.interface import Grid
 from segmentation.flooding import drop_small, flood
+from segmentation.losses import BCEDice
+from segmentation.targets import targets
 
 
 @dataclass(frozen=True)
@@ -27,6 +33,14 @@ class Boundary:
     smallest: int = 20
     speck: int = 3
 
+    grid: ClassVar[Grid] = {
+        "levels": ((), (0.5,), (0.4, 0.5, 0.6), (0.3, 0.4, 0.5, 0.6, 0.7), (0.4, 0.5, 0.6, 0.7, 0.8)),
+        "speck": (3, 8, 15, 30),
+        "mask": (0.4, 0.5, 0.6),
+        "seed": (0.0, 0.25, 0.5, 0.8),
+        "smallest": (8, 15, 25, 40),
+    }
+
     def __post_init__(self) -> None:
         object.__setattr__(self, "levels", tuple(sorted(self.levels)))  # a list when it comes from a file
         if not (-1 <= self.seed < 1 and 0 <= self.mask < 1 and all(0 <= level < 1 for level in self.levels)):
@@ -34,25 +48,61 @@ class Boundary:
                 f"thresholds are seed {self.seed}, mask {self.mask}, levels {self.levels}: give seed in -1..1, mask and levels in 0..1"
             )
 
-    def __call__(self, probabilities: FloatArray) -> IntArray:
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """What the network must say of every pixel."""
+        return ("foreground", "boundary", "distance")
+
+    def targets(self, labels: IntArray) -> FloatArray:
+        """Turn labels into foreground, boundary and distance; see `segmentation.targets.targets`.
+
+        Args:
+            labels: ([Z,] Y, X); > 0 cells, 0 background, < 0 unknown.
+
+        Returns:
+            float32 (3, [Z,] Y, X) in 0..1, -1 where unknown.
+        """
+        return targets(labels)
+
+    def loss(self, answers: Tensor, wanted: Tensor) -> Tensor:
+        """Cross-entropy plus Dice, averaged over the three channels.
+
+        Args:
+            answers: (n, 3, [Z,] Y, X) logits.
+            wanted: same shape, in 0..1, below 0 where unknown.
+        """
+        return BCEDice()(answers, wanted)
+
+    def read(self, answers: FloatArray) -> FloatArray:
+        """Turn logits into probabilities.
+
+        Args:
+            answers: (3, [Z,] Y, X) logits.
+
+        Returns:
+            float32, same shape, 0..1.
+        """
+        return np.asarray(expit(answers), np.float32)
+
+    def __call__(self, said: FloatArray) -> IntArray:
         """Decode one picture.
 
         Args:
-            probabilities: (2 or 3, [Z,] Y, X) foreground, boundary and, if there, distance, 0..1.
+            said: (2 or 3, [Z,] Y, X) foreground, boundary and, if there, distance, 0..1.
 
         Returns:
             int32 labels ([Z,] Y, X), numbered 1..n.
         """
-        if probabilities.ndim not in (3, 4) or len(probabilities) not in (2, 3):
-            raise ValueError(f"probabilities have shape {probabilities.shape}: give (2 or 3, [Z,] Y, X)")
-        foreground, boundary = probabilities[0], probabilities[1]
+        if said.ndim not in (3, 4) or len(said) not in (2, 3):
+            raise ValueError(f"probabilities have shape {said.shape}: give (2 or 3, [Z,] Y, X)")
+        foreground, boundary = said[0], said[1]
         mask = foreground > self.mask
         seeds = drop_small(_parts(mask & (foreground - boundary > self.seed)), self.speck)
-        for level in self.levels if len(probabilities) > 2 else ():
-            deep = drop_small(_parts((seeds > 0) & (probabilities[2] > level)), self.speck)
+        for level in self.levels if len(said) > 2 else ():
+            deep = drop_small(_parts((seeds > 0) & (said[2] > level)), self.speck)
             seeds = _split(seeds, deep)
         seeds = _with_seedless(seeds, mask)
-        landscape = boundary - foreground - sum(probabilities[2:])  # cells are valleys, their rims ridges
+        landscape = boundary - foreground - sum(said[2:])  # cells are valleys, their rims ridges
         return self._without_small(flood(landscape, seeds, mask), landscape, mask)
 
     def _without_small(self, labels: IntArray, landscape: FloatArray, mask: BoolArray) -> IntArray:
