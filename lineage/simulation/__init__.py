@@ -2,6 +2,9 @@
 
 from .film import SimulatedFilm as SimulatedFilm
 from .film import simulate as simulate
+from .pictures import Picture as Picture
+from .pictures import pictures as pictures
+from .pictures import save_pictures as save_pictures
 from .scenario import Simulation as Simulation
 
-__all__ = ["SimulatedFilm", "Simulation", "simulate"]
+__all__ = ["Picture", "SimulatedFilm", "Simulation", "pictures", "save_pictures", "simulate"]

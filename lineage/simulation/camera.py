@@ -118,4 +118,4 @@ def _background(settings: Simulation) -> FloatArray:
     direction = np.random.default_rng([settings.seed, 2]).uniform(0, 2 * math.pi)
     y, x = (np.linspace(-1, 1, n) for n in settings.size[-2:])
     slope = math.sin(direction) * y[:, None] + math.cos(direction) * x
-    return settings.background * (1 + settings.gradient * (0.6 * slope - 0.3 * (y[:, None] ** 2 + x**2)))
+    return settings.background * np.maximum(1 + settings.gradient * (0.6 * slope - 0.3 * (y[:, None] ** 2 + x**2)), 0)
