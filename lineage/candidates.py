@@ -8,7 +8,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from .arrays import Array, Film, FloatArray, IntArray, Progress, length, silent
-from .detections import Detections
+from .detections import Detections, Masks
 from .graph import CandidateGraph
 from .measure import compact, label_image
 
@@ -57,7 +57,7 @@ def nearest(
 
 
 def overlapping(
-    detections: Detections, labels: Film, *, max_gap: int = 0, ahead: Ahead | None = None, progress: Progress[int] = silent
+    detections: Detections, labels: Film | Masks, *, max_gap: int = 0, ahead: Ahead | None = None, progress: Progress[int] = silent
 ) -> CandidateGraph:
     """Link every two detections of nearby frames that share a pixel.
 
@@ -65,7 +65,7 @@ def overlapping(
 
     Args:
         detections: The cells.
-        labels: The label film that the detections were measured on, (T, [Z,] Y, X).
+        labels: The label film that the detections were measured on, (T, [Z,] Y, X), or their masks, which may share pixels.
         max_gap: Most frames that an edge may leave out.
         ahead: Where cells are expected after so many frames, if not where they were; their masks are moved there, each as it is.
         progress: Wraps the loop over frames.
@@ -77,24 +77,24 @@ def overlapping(
     Raises:
         ValueError: A label of the film that is no detection of its frame, or the other way round; a film that is too short.
     """
-    if len(detections) and length(labels) <= detections.frame[-1]:
-        raise ValueError(f"the label film has {length(labels)} frames, but there are detections in frame {detections.frame[-1]}")
+    n_frames = labels.shape[0] if isinstance(labels, Masks) else length(labels)
+    if len(detections) and n_frames <= detections.frame[-1]:
+        raise ValueError(f"the label film has {n_frames} frames, but there are detections in frame {detections.frame[-1]}")
     before: list[tuple[int, IntArray, IntArray]] = []  # frame, pixels and their detections' rows, of the last max_gap + 1 frames
     size = np.zeros(len(detections), np.int64)
     pairs, shared = [np.zeros((0, 2), np.int64)], [np.zeros(0, np.int64)]
     shift = None if ahead is None else {dt: _pixels(detections, ahead(dt)) for dt in range(1, max_gap + 2)}
-    for t in progress(range(length(labels)), "overlaps"):
-        image = label_image(labels[t], t)
-        pixels, rows = _rows_of_pixels(detections, image, t)
+    for t in progress(range(n_frames), "overlaps"):
+        pixels, rows, shape = _pixels_of(detections, labels, t)
         size += np.bincount(rows, minlength=len(size))
-        owner = np.full(image.size, -1)
-        owner[pixels] = rows
+        owners = _owners(pixels, rows, int(np.prod(shape)))
         for then, old_pixels, old_rows in before:
             here, there = old_rows, old_pixels
             if shift is not None:
-                here, there = _moved(here, there, shift[t - then], image.shape)
-            met = owner[there] >= 0
-            key, count = np.unique(here[met] * len(size) + owner[there[met]], return_counts=True)
+                here, there = _moved(here, there, shift[t - then], shape)
+            met = [(here[owner[there] >= 0], owner[there][owner[there] >= 0]) for owner in owners]
+            keys = np.concatenate([one * len(size) + two for one, two in met])
+            key, count = np.unique(keys, return_counts=True)
             pairs.append(np.stack(np.divmod(key, max(len(size), 1)), axis=1))
             shared.append(count)
         before = [*before, (t, pixels, rows)][-(max_gap + 1) :]
@@ -229,6 +229,26 @@ def _moved(rows: IntArray, pixels: IntArray, shift: IntArray, shape: tuple[int, 
     where = np.stack(np.unravel_index(pixels, shape), axis=1) + shift[rows]
     inside = ((where >= 0) & (where < shape)).all(axis=1)
     return rows[inside], np.ravel_multi_index(tuple(where[inside].T), shape)
+
+
+def _pixels_of(detections: Detections, labels: Film | Masks, t: int) -> tuple[IntArray, IntArray, tuple[int, ...]]:
+    """Flat indices of the pixels of the cells of one frame, the detection each belongs to, and the shape of the frame."""
+    if isinstance(labels, Masks):
+        return *labels.at(detections.at(t)), labels.shape[1:]
+    image = label_image(labels[t], t)
+    return *_rows_of_pixels(detections, image, t), image.shape
+
+
+def _owners(pixels: IntArray, rows: IntArray, size: int) -> list[IntArray]:
+    """The detection at every pixel of a frame, -1 for none, in as many layers as detections share a pixel; int (size,) each."""
+    layers: list[IntArray] = []
+    while len(pixels) or not layers:
+        owner = np.full(size, -1)
+        owner[pixels] = rows
+        layers.append(owner)
+        left = owner[pixels] != rows
+        pixels, rows = pixels[left], rows[left]
+    return layers
 
 
 def _rows_of_pixels(detections: Detections, image: Array, t: int) -> tuple[IntArray, IntArray]:

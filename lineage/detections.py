@@ -16,6 +16,27 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
+class Masks:
+    """The pixels of every detection of a film: what a label film says, for detections that may share pixels.
+
+    Attributes:
+        shape: (T, [Z,] Y, X), pixels.
+        pixels: Flat indices into the detection's frame, detection after detection; int (p,), may lie on disk.
+        ends: Where the pixels of each detection begin, and where the last ones end; int (n + 1,).
+    """
+
+    shape: tuple[int, ...]
+    pixels: IntArray
+    ends: IntArray
+
+    def at(self, rows: slice) -> tuple[IntArray, IntArray]:
+        """Flat indices of the pixels of some rows that follow each other, and the row each belongs to; int (p,) each."""
+        ends = self.ends[rows.start : rows.stop + 1]
+        owner = np.repeat(np.arange(rows.start, rows.stop), np.diff(ends))
+        return np.asarray(self.pixels[ends[0] : ends[-1]], np.int64), owner
+
+
+@dataclass(frozen=True, eq=False)
 class Detections:
     """The cells of a film as aligned columns, sorted by frame.
 
@@ -136,13 +157,25 @@ class Detections:
                 raise ValueError(f"label frame {t} has shape {frame.shape}, but frame 0 has {shape}")
             shape = frame.shape
             tables.append(measure(frame, np.array(checked_scale(scale, frame.ndim)), _intensity(image, t, shape)))
-        cells = cls._of_tables(tables, len(shape) if shape else 2, scale, properties)
+        cells = cls.from_tables(tables, len(shape) if shape else 2, scale, properties)
         return replace(cells, interval=interval)
 
     @classmethod
-    def _of_tables(
-        cls, tables: list[dict[str, Array]], n_axes: int, scale: Sequence[float] | float | None, properties: Sequence[str] | None
+    def from_tables(
+        cls,
+        tables: Sequence[Mapping[str, Array]],
+        n_axes: int,
+        scale: Sequence[float] | float | None,
+        properties: Sequence[str] | None = None,
     ) -> Detections:
+        """Put the measurements of the frames of a film together.
+
+        Args:
+            tables: What ``measure`` gives, one table a frame.
+            n_axes: Spatial axes, for a film without frames.
+            scale: Size of a pixel along each axis, physical units.
+            properties: Which measured columns to keep; all when not given.
+        """
         if not tables:
             return cls(np.zeros(0, np.int64), np.zeros((0, n_axes)), np.zeros(0, np.int64), {}, checked_scale(scale, n_axes))
         columns = {name: np.concatenate([table[name] for table in tables]) for name in tables[0]}

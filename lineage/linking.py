@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 
-from .arrays import Array, BoolArray, Film, Progress, silent
-from .candidates import expected, nearest, overlapping, union, usual_radius
-from .detections import Detections
+from .arrays import Array, BoolArray, Film, FloatArray, Progress, silent
+from .candidates import expected, nearest, overlapping, spacings, union, usual_radius
+from .detections import Detections, Masks
 from .films import known_sizes
 from .forest import Forest
 from .graph import CandidateGraph
@@ -20,19 +20,21 @@ from .program import LINEAGE_RULES
 from .scoring.cycle import ages
 from .scoring.film import FilmModel, estimate, first_guess
 from .scoring.noise import false_share, without_lone
+from .scoring.rivals import LIKELIEST, between_chosen, likeliest, only_likeliest, selection, usual_worth, weighed
 from .scoring.steps import followed
 from .settings import Settings
 from .solving import solve
 from .windows import in_windows
 
 
-def link(
+def link(  # noqa: PLR0913 - all but four by keyword only
     labels: Film | Detections,
     image: Film | None = None,
     scale: Sequence[float] | float | None = None,
     settings: Settings = Settings(),  # noqa: B008 - frozen
     *,
     interval: float | None = None,
+    masks: Masks | None = None,
     progress: Progress[int] = silent,
 ) -> Forest:
     """Find the lineages of a label film, or of detections.
@@ -43,12 +45,17 @@ def link(
     better (``followed``), and in noisy films detections that belong to nobody are dropped (``false_share``). The forest's
     ``record`` says what was found.
 
+    Detections may exclude each other (``conflicts``) and have costs of their own (column ``select_cost``, nats: minus the log-odds of
+    being a true cell). Then the solver chooses among them while it links: first only the likeliest choice is linked, for a model
+    of the film, and then all of them compete.
+
     Args:
         labels: Label film (T, [Z,] Y, X), indexed by frame, or detections (made from points or measured before).
         image: Film of the same shape, for intensities; with labels only.
         scale: Size of a pixel along ([z,] y, x), physical units; with labels only. What an opened film says when not given.
         settings: What to change of the defaults.
         interval: Seconds between frames; with labels only. What an opened film says when not given.
+        masks: The pixels of the detections, for their overlaps; with detections only.
         progress: Wraps the loops over frames.
 
     Raises:
@@ -57,19 +64,29 @@ def link(
     if isinstance(labels, Detections):
         if image is not None or scale is not None or interval is not None:
             raise ValueError("image, scale and interval are for label films: detections have their own columns, scale and interval")
-        return link_graph(candidate_graph(labels, None, settings), settings)
+        return link_graph(candidate_graph(labels, masks, settings, progress=progress), settings)
+    if masks is not None:
+        raise ValueError("masks are for detections: label films are their own masks")
     sizes, seconds = known_sizes(labels, image)
     scale, interval = sizes if scale is None else scale, seconds if interval is None else interval
     detections = Detections.from_labels(labels, image, scale, interval=interval, progress=progress)
     return link_graph(candidate_graph(detections, labels, settings, progress=progress), settings)
 
 
-def candidate_graph(detections: Detections, labels: Film | None, settings: Settings, *, progress: Progress[int] = silent) -> CandidateGraph:
+def candidate_graph(
+    detections: Detections, labels: Film | Masks | None, settings: Settings, *, progress: Progress[int] = silent
+) -> CandidateGraph:
     """The candidate links of a film: the nearest, and with labels those that overlap, the movement of the field undone."""
-    motion = field_motion(detections) if settings.motion else None
+    detections = _with_likeliest(detections)
+    sure = likeliest(detections)
+    motion = field_motion(sure) if settings.motion else None
     detections = detections if motion is None else expecting(detections, motion)
     ahead = None if motion is None else partial(motion.ahead, detections)
-    near = nearest(detections, settings.neighbours, radius=settings.radius, max_gap=settings.max_gap, ahead=ahead)
+    count, radius = settings.neighbours, settings.radius
+    if sure is not detections and len(sure) < len(detections):  # rivals crowd each other: as many more, and as far as true cells go
+        count = -(-count * len(detections) // max(len(sure), 1))
+        radius = float(np.fmax(usual_radius(sure), spacings(sure)).max()) if radius is None else radius
+    near = nearest(detections, count, radius=radius, max_gap=settings.max_gap, ahead=ahead)
     if labels is None or "overlap" not in settings.scores:
         return near
     return union([near, overlapping(detections, labels, max_gap=settings.max_gap, ahead=ahead, progress=progress)])
@@ -77,8 +94,33 @@ def candidate_graph(detections: Detections, labels: Film | None, settings: Setti
 
 def link_graph(graph: CandidateGraph, settings: Settings) -> Forest:
     """Solve a candidate graph with costs estimated from it; see ``link``."""
-    model = _as_set(first_guess(graph.detections), settings)
-    forest = _solved(graph, model, settings)
+    return linked(graph, settings).forest
+
+
+@dataclass(frozen=True, eq=False)
+class Linked:
+    """A film as it was linked: the lineages, and what their costs were made of.
+
+    Attributes:
+        forest: The lineages, with the record of what was estimated.
+        graph: The candidate links as they were weighed at last, cells expected where they and their neighbours head; n detections.
+        model: What the costs of its links and events are made of.
+        select: Costs of the detections, nats; float (n,).
+    """
+
+    forest: Forest
+    graph: CandidateGraph
+    model: FilmModel
+    select: FloatArray
+
+
+def linked(graph: CandidateGraph, settings: Settings) -> Linked:
+    """Solve a candidate graph with costs estimated from it, and keep the costs; see ``link``."""
+    graph = replace(graph, detections=_with_likeliest(graph.detections))
+    chosen = likeliest(graph.detections)
+    model = _as_set(first_guess(chosen), settings)
+    select = _first_selection(graph, settings, model)
+    forest, worth = _solved(graph, model, settings, select)
     steps, field = None, graph
     noise = false_share(forest, model.appear.reach) if _believed(graph, settings) and settings.rounds else 0.0
     if noise:
@@ -87,13 +129,36 @@ def link_graph(graph: CandidateGraph, settings: Settings) -> Forest:
     for _ in range(settings.rounds):
         graph, steps = followed(field, forest) if settings.motion else (field, None)
         graph = replace(graph, detections=graph.detections.with_columns(cycle_age=ages(forest)))
-        model = _as_set(estimate(model, graph, forest), settings)
-        forest = _solved(graph, model, settings)
-    radius = settings.radius if settings.radius is not None else usual_radius(field.detections)
+        learned = graph.keep(between_chosen(graph, forest)) if weighed(graph.detections) else graph
+        model = _as_set(estimate(model, learned, forest), settings)
+        select = _selection(graph, settings, worth, model)
+        forest, worth = _solved(graph, model, settings, select)
+    radius = settings.radius if settings.radius is not None else usual_radius(chosen)
     motion = _moves(field.detections) | {"steps": asdict(steps) if steps else None}
     film = model.record() | {"false_share": noise}
     forest = forest.with_record(film=film, motion=motion, candidates={"edges": len(graph), "radius": radius})
-    return replace(forest, detections=_plain(field.detections))
+    return Linked(replace(forest, detections=_plain(field.detections)), graph, model, select)
+
+
+def _with_likeliest(detections: Detections) -> Detections:
+    """Detections with costs of their own that know which of them are the likeliest choice without any link."""
+    if not weighed(detections) or LIKELIEST in detections.columns:
+        return detections
+    alone = CandidateGraph(detections, np.zeros(0, np.int64), np.zeros(0, np.int64))
+    return detections.with_columns(likeliest=solve(alone, {"select": detections.columns["select_cost"]}, gap=0.0).selected)
+
+
+def _first_selection(graph: CandidateGraph, settings: Settings, model: FilmModel) -> FloatArray:
+    """Costs of the detections before anything is known of the film, nats; (n,)."""
+    return only_likeliest(graph.detections) if weighed(graph.detections) else _selection(graph, settings, 0.0, model)
+
+
+def _selection(graph: CandidateGraph, settings: Settings, worth: float, model: FilmModel) -> FloatArray:
+    """Costs of the detections, nats; (n,)."""
+    if weighed(graph.detections) and settings.detection is None:
+        return selection(graph.detections, worth, model.size)
+    doubtful = settings.detection if settings.detection is not None else -5.0
+    return np.full(len(graph.detections), -np.inf if _believed(graph, settings) else doubtful)
 
 
 def _moves(detections: Detections) -> dict[str, Any]:
@@ -104,7 +169,7 @@ def _moves(detections: Detections) -> dict[str, Any]:
 
 def _plain(detections: Detections) -> Detections:
     """The detections without what was only expected of them."""
-    plain = {name: column for name, column in detections.columns.items() if not name.startswith(("ahead_", "behind_"))}
+    plain = {name: column for name, column in detections.columns.items() if not name.startswith(("ahead_", "behind_", LIKELIEST))}
     return detections if len(plain) == len(detections.columns) else replace(detections, columns=plain)
 
 
@@ -115,24 +180,25 @@ def _as_set(model: FilmModel, settings: Settings) -> FilmModel:
 
 
 def _believed(graph: CandidateGraph, settings: Settings) -> bool:
-    """Whether every detection is taken for true: nothing else is set, and none excludes another."""
-    return settings.detection is None and not graph.detections.conflicts
+    """Whether every detection is taken for true: nothing else is set, and none excludes another or has a cost of its own."""
+    return settings.detection is None and not graph.detections.conflicts and not weighed(graph.detections)
 
 
-def _solved(graph: CandidateGraph, model: FilmModel, settings: Settings) -> Forest:
-    costs = model.costs(graph, appear=settings.appear, disappear=settings.disappear, divide=settings.divide)
-    n = len(graph.detections)
+def _solved(graph: CandidateGraph, model: FilmModel, settings: Settings, select: FloatArray) -> tuple[Forest, float]:
+    """The cheapest forest at the costs of a model and of the detections (nats, (n,)), and what a usual link of it is worth."""
+    given: dict[str, Any] = {name: getattr(settings, name) for name in ("appear", "disappear", "divide", "weights")}
+    costs = model.costs(graph, **given)
     if not settings.divisions:
-        costs["divide"], costs["divide_pair"] = np.full(n, np.inf), None
-    doubtful = settings.detection if settings.detection is not None else -5.0
-    costs["select"] = np.full(n, -np.inf if _believed(graph, settings) else doubtful)
-    keep, costs = _worthwhile(graph, costs)
-    forest = replace(_of_costs(graph.keep(keep), costs, settings), memory=None)  # of no use: the next costs are others throughout
+        costs["divide"], costs["divide_pair"] = np.full(len(select), np.inf), None
+    costs["select"] = select
+    keep, worthwhile = _worthwhile(graph, costs)
+    forest = replace(_of_costs(graph.keep(keep), worthwhile, settings), memory=None)  # of no use: the next costs are others throughout
+    worth = usual_worth(graph, costs["link"], forest)
     if "link" not in forest.slack:
-        return forest
+        return forest, worth
     slack = np.zeros(len(graph))  # of a link that was left out nothing is known but that choosing it costs something
     slack[keep] = forest.slack["link"]
-    return replace(forest, slack={**forest.slack, "link": slack})
+    return replace(forest, slack={**forest.slack, "link": slack}), worth
 
 
 def _of_costs(graph: CandidateGraph, costs: dict[str, Any], settings: Settings) -> Forest:

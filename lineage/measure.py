@@ -70,13 +70,32 @@ def measure(image: Array, scale: FloatArray, intensity: Array | None = None) -> 
         ``axis_major`` ... ``axis_minor``, full lengths of the ellipse with these moments, physical units; ``touches_border``.
     """
     labels, pixels, owner = compact(image)
-    n, names = len(labels), AXES[image.ndim]
+    return {"label": labels} | measure_pixels(pixels, owner, len(labels), image.shape, scale, intensity=intensity)
+
+
+def measure_pixels(
+    pixels: IntArray, owner: IntArray, n: int, shape: tuple[int, ...], scale: FloatArray, *, intensity: Array | None = None
+) -> dict[str, Array]:
+    """Facts about cells that are given by their pixels, and that may share some.
+
+    Args:
+        pixels: Flat indices into an image; int (p,).
+        owner: Which cell each of these is a pixel of, 0 to n - 1; int (p,).
+        n: How many cells there are.
+        shape: Of the image, ([Z,] Y, X).
+        scale: Size of a pixel along each axis; float (d,), physical units.
+        intensity: Image of this shape, for ``intensity_mean`` and ``intensity_std``.
+
+    Returns:
+        The columns of ``measure``, but for ``label``.
+    """
+    names = AXES[len(shape)]
     count = np.bincount(owner, minlength=n).astype(float)
-    where = np.unravel_index(pixels, image.shape)
-    columns: dict[str, Array] = {"label": labels, "area": count * float(np.prod(scale))}
+    where = np.unravel_index(pixels, shape)
+    columns: dict[str, Array] = {"area": count * float(np.prod(scale))}
     centre = np.stack([np.bincount(owner, w, n) for w in where], axis=1) / np.maximum(count, 1)[:, None]
     columns["position"] = centre * scale
-    columns |= _boxes(where, owner, n, image.shape)
+    columns |= _boxes(where, owner, n, shape)
     columns |= _moments([(w - centre[owner, a]) * scale[a] for a, w in enumerate(where)], owner, count, scale, names)
     if intensity is not None:
         columns |= _intensities(intensity.ravel()[pixels].astype(float), owner, count)

@@ -14,6 +14,57 @@ SCORES = ("distance", "overlap", "size")
 
 
 @dataclass(frozen=True)
+class Weights:
+    """How much each kind of evidence counts; ones are what the film's own model says.
+
+    Costs are log-likelihood ratios, so a weight of 1 is right when the model is, and evidences do not repeat each other. ``lineage.fit``
+    learns weights from confirmed and rejected links.
+
+    Attributes:
+        distance: Of displacements.
+        overlap: Of overlaps.
+        size: Of changes of size.
+        gap: Of missed frames.
+        sisters: Of where daughters lie and how large they are.
+        appear, disappear: Of lineages that begin and end inside the film.
+        divide: Of the rate of divisions.
+        link: Not a weight but nats that are added to the cost of every link.
+    """
+
+    distance: float = 1.0
+    overlap: float = 1.0
+    size: float = 1.0
+    gap: float = 1.0
+    sisters: float = 1.0
+    appear: float = 1.0
+    disappear: float = 1.0
+    divide: float = 1.0
+    link: float = 0.0
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value, any_sign = getattr(self, field.name), field.name == "link"
+            number = isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+            if not number or (value < 0 and not any_sign):
+                raise ValueError(f"weight {field.name} must be a finite number{'' if any_sign else ' of at least 0'}, not {value!r}")
+            object.__setattr__(self, field.name, float(value))
+
+    @classmethod
+    def of(cls, table: object) -> Self:
+        """Weights from a table of names and numbers; what it leaves out stays at the default.
+
+        Raises:
+            ValueError: It is no table, or names a weight that is not there.
+        """
+        names = [field.name for field in fields(cls)]
+        if not isinstance(table, dict):
+            raise ValueError(f"weights must be a table of names and numbers, not {table!r}")
+        if unknown := sorted(set(table) - set(names)):
+            raise ValueError(f"no such weight: {', '.join(unknown)}; there are {', '.join(names)}")
+        return cls(**table)
+
+
+@dataclass(frozen=True)
 class Settings:
     """Everything that can be set for linking a film; the defaults are meant to be left alone.
 
@@ -38,7 +89,10 @@ class Settings:
         window: Frames solved at a time, for films that do not fit in memory whole; all when not given.
         overlap: How many frames a window looks ahead; more than ``max_gap``, and no more than ``window``.
         segment: How ``track`` segments: the name of shipped weights, a weights file, ``classical``, or ``auto``: ``nuclei-2d``
-            for 2D films and ``classical`` for 3D.
+            for 2D films, for 3D ones ``nuclei-3d`` where it is shipped and else ``classical``.
+        hypotheses: Whether ``track`` lets the solver choose among several segmentations where there is doubt.
+        denoise: How ``track`` denoises the film before it segments and measures: the name of shipped weights or a weights file; not at
+            all when empty.
     """
 
     neighbours: int = 8
@@ -61,6 +115,9 @@ class Settings:
     window: int | None = None
     overlap: int = 8
     segment: str = "auto"
+    hypotheses: bool = False
+    denoise: str = ""
+    weights: Weights = Weights()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "scores", tuple(self.scores))
@@ -98,9 +155,13 @@ class Settings:
     def replaced(self, changes: dict[str, Any], *, where: str = "") -> Self:
         """These settings with some changed, checked by name and kind."""
         kinds = {field.name: type(field.default) for field in fields(self)}
+        changes = dict(changes)
         for name, value in changes.items():
             if name not in kinds:
                 raise ValueError(f"{where}no such setting: {name}; there are {', '.join(kinds)}")
+            if name == "weights":
+                changes[name] = value if isinstance(value, Weights) else _weights(value, where)
+                continue
             kind = kinds[name] if kinds[name] is not type(None) else float
             fits = isinstance(value, (list, tuple)) if kind is tuple else isinstance(value, (int, float) if kind is float else kind)
             if not fits or (isinstance(value, bool) and kind is not bool):
@@ -109,7 +170,18 @@ class Settings:
 
     def to_toml(self) -> str:
         """The settings as TOML; what is not given is left out."""
-        return "".join(f"{name} = {_toml(value)}\n" for name, value in asdict(self).items() if value is not None)
+        plain = {name: value for name, value in asdict(self).items() if value is not None}
+        weights = plain.pop("weights")
+        lines = [f"{name} = {_toml(value)}" for name, value in plain.items()]
+        return "\n".join([*lines, "", "[weights]", *(f"{name} = {_toml(value)}" for name, value in weights.items())]) + "\n"
+
+
+def _weights(table: object, where: str) -> Weights:
+    """Weights from a table, or a ValueError that says where it stood."""
+    try:
+        return Weights.of(table)
+    except ValueError as error:
+        raise ValueError(f"{where}{error}") from None
 
 
 def _toml(value: object) -> str:

@@ -48,6 +48,10 @@ def track(
     scale: Scale = None,
     interval: Annotated[float | None, typer.Option(help="Seconds between frames; what the file says when not given.")] = None,
     segment: Segment = None,
+    hypotheses: Annotated[
+        bool | None, typer.Option("--hypotheses/--no-hypotheses", help="Let the solver choose among segmentations where there is doubt.")
+    ] = None,
+    denoise: Annotated[str | None, typer.Option(help="Denoise the film first: a shipped denoiser or a weights file.")] = None,
     solver: Annotated[str | None, typer.Option(help="auto, dual, highs, pulp, pulp:NAME or greedy.")] = None,
     gap: Annotated[float | None, typer.Option(help="Relative gap to the optimum that is good enough.")] = None,
     time_limit: Annotated[float | None, typer.Option(help="Seconds that a solver may take.")] = None,
@@ -60,7 +64,8 @@ def track(
     from lineage import pipeline
 
     chosen = tuple(score.value for score in score) if score else None
-    wanted = settings_of(settings, segment=segment, solver=solver, gap=gap, time_limit=time_limit, max_gap=max_gap, scores=chosen)
+    given = {"segment": segment, "hypotheses": hypotheses, "denoise": denoise, "solver": solver, "gap": gap}
+    wanted = settings_of(settings, **given, time_limit=time_limit, max_gap=max_gap, scores=chosen)
     command = " ".join(["lineage", *sys.argv[1:]])
     sizes: dict[str, Any] = {"scale": numbers(scale), "interval": interval}
     done = pipeline.run(film, out, labels=labels, truth=truth, settings=wanted, command=command, progress=bar, **sizes)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,6 +13,7 @@ from lineage.detections import Detections
 from lineage.forest import Forest
 from lineage.graph import CandidateGraph
 from lineage.program import all_pairs
+from lineage.settings import Weights
 
 from .cycle import Cycle
 from .daughters import TAIL, Daughters, geometry
@@ -21,6 +21,8 @@ from .distance import Distance, fit_step
 from .events import Event, appearance, border_distance, disappearance
 from .overlap import Overlap
 from .size import Size
+
+WEIGHTS = Weights()
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,14 @@ class FilmModel:
     cycle: Cycle | None = None
 
     def costs(
-        self, graph: CandidateGraph, *, appear: float | None = None, disappear: float | None = None, divide: float | None = None
+        self,
+        graph: CandidateGraph,
+        *,
+        appear: float | None = None,
+        disappear: float | None = None,
+        divide: float | None = None,
+        weights: Weights = WEIGHTS,
+        spare: IntArray | None = None,
     ) -> dict[str, Any]:
         """Costs of a candidate graph by block, nats, ready for ``solve``: link, appear, disappear, divide, divide_pair.
 
@@ -60,39 +69,41 @@ class FilmModel:
             appear: Cost of the event, nats, in place of the model's own; what is free stays free.
             disappear: Likewise.
             divide: Likewise.
+            weights: How much each kind of evidence counts.
+            spare: Links whose pairs are never forbidden, whatever they cost: those that may be pinned; int (k,).
         """
         cells = graph.detections
-        distance = self.distance(graph)
-        size = self.size(graph) if self.size else np.zeros(len(graph))
-        link = distance + size + self._missed(graph)
-        link = link + self.overlap(graph) if self.overlap else link
+        distance = weights.distance * self.distance(graph)
+        size = weights.size * self.size(graph) if self.size else np.zeros(len(graph))
+        link = distance + size + weights.gap * self._missed(graph) + weights.link
+        link = link + weights.overlap * self.overlap(graph) if self.overlap else link
+        divisions = self.cycle(cells.columns["cycle_age"]) if self.cycle else np.full(len(cells), -np.log(self.divide))
         costs = {
             "link": link,
-            "appear": appearance(cells, self.appear),
-            "disappear": disappearance(cells, self.disappear),
-            "divide": self.cycle(cells.columns["cycle_age"]) if self.cycle else np.full(len(cells), -np.log(self.divide)),
+            "appear": weights.appear * appearance(cells, self.appear),
+            "disappear": weights.disappear * disappearance(cells, self.disappear),
+            "divide": weights.divide * divisions,
         }
         given = {"appear": appear, "disappear": disappear, "divide": divide}  # before the pairs, which are weighed against them
         costs |= {name: np.where(costs[name] != 0, value, 0.0) for name, value in given.items() if value is not None}
-        return costs | {"divide_pair": self._pairs(graph, costs, distance, size)}
+        a, b, pair = self._pairs(graph, distance, size, weights.sisters)
+        worth = pair + costs["divide"][graph.source[a]] < np.minimum(*((costs["appear"][graph.target] - link)[side] for side in (a, b)))
+        if spare is not None:
+            worth |= np.isin(a, spare) | np.isin(b, spare)
+        return costs | {"divide_pair": (a, b, np.where(worth, pair, np.inf))}
 
-    def _pairs(
-        self, graph: CandidateGraph, costs: Mapping[str, FloatArray], distance: FloatArray, size: FloatArray
-    ) -> tuple[IntArray, IntArray, FloatArray]:
-        """Every pair of links with its cost; those that cannot be in a cheapest forest are forbidden (infinite).
+    def _pairs(self, graph: CandidateGraph, distance: FloatArray, size: FloatArray, weight: float) -> tuple[IntArray, IntArray, FloatArray]:
+        """Every pair of links with what it costs beyond the costs of its links; the model forbids those that are not worth it.
 
-        A pair cannot when it is cheaper to let one of the daughters appear instead.
+        A pair cannot be in a cheapest forest when it is cheaper to let one of the daughters appear instead.
         """
         pairs = all_pairs(graph, np.unique(graph.source))
-        cost = self.daughters(graph, pairs, distance)
+        cost = weight * self.daughters(graph, pairs, np.zeros(len(graph))) - distance[pairs].sum(axis=1)
         late = (graph.dt != 1)[pairs].any(axis=1)
         cost[late] = 0.0  # a sister that was missed at first: no geometry of sisters to speak of
         if self.size:
-            sizes = self.size.sisters(graph, pairs) - size[pairs].sum(axis=1)
+            sizes = weight * self.size.sisters(graph, pairs) - size[pairs].sum(axis=1)
             cost += np.where(late, np.maximum(sizes, 0.0), sizes)  # and sizes that speak against it, but not for it: it has grown
-        gain = costs["appear"][graph.target] - costs["link"]
-        worse = cost + costs["divide"][graph.source[pairs[:, 0]]] >= gain[pairs].min(axis=1)
-        cost[worse] = np.inf
         return pairs[:, 0], pairs[:, 1], cost
 
     def _missed(self, graph: CandidateGraph) -> FloatArray:

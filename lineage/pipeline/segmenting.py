@@ -1,0 +1,142 @@
+"""Segmenting: a film to a label film, frame by frame, by any method that the house has."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lineage.arrays import Array, Progress, silent
+from lineage.films import OpenedFilm, open_film, save_labels
+from lineage.measure import compact
+
+Segment = Callable[[Array], Array]
+
+AUTOMATIC = {2: "nuclei-2d", 3: "nuclei-3d"}  # by the number of spatial axes, where they are shipped
+
+
+def segmenter(name: str, *, n_axes: int = 2, scale: Sequence[float] = ()) -> Segment:
+    """A function image -> labels: ``classical``, shipped weights (``nuclei-2d``), a weights file, or ``auto``.
+
+    Args:
+        name: Which of them.
+        n_axes: Spatial axes of the film; ``auto`` takes the shipped ``nuclei-2d`` or ``nuclei-3d``, and ``classical`` where there is none.
+        scale: Size of a pixel along each axis, for the classical method on anisotropic stacks.
+
+    Raises:
+        ValueError: No such weights, or weights for another number of axes or for several channels.
+    """
+    name = automatic(name, n_axes)
+    if name == "classical":
+        import segmentation
+
+        relative = tuple(size / min(scale) for size in scale) or None
+        return lambda image: segmentation.classical(image, scale=relative)
+    predict: Segment = model_named(name, n_axes).predict
+    return predict
+
+
+def automatic(name: str, n_axes: int) -> str:
+    """The method that ``auto`` stands for: what is shipped for so many axes, else ``classical``; other names are kept."""
+    if name != "auto":
+        return name
+    import segmentation
+
+    wanted = AUTOMATIC[n_axes]
+    shipped = (Path(segmentation.__file__).parent / "weights" / f"{wanted}.safetensors").is_file()
+    return wanted if shipped else "classical"
+
+
+def model_named(name: str, n_axes: int) -> Any:  # noqa: ANN401 - a Segmenter; its module loads torch
+    """A trained segmenter, if it takes frames of so many axes and one channel.
+
+    Raises:
+        ValueError: It does not, or there is none of this name.
+    """
+    import segmentation
+
+    model: Any = segmentation.load(name)  # type: ignore[operator]
+    config = model.network.config
+    if config.dims != n_axes:
+        raise ValueError(f"{name} segments {config.dims}D frames, but the film is {n_axes}D: take 'classical' or give label masks")
+    if config.inputs != 1:
+        raise ValueError(f"{name} takes {config.inputs} channels, but a film has one: take other weights or give label masks")
+    return model
+
+
+def segment(film: Any, method: str = "auto", *, progress: Progress[int] = silent) -> list[Array]:  # noqa: ANN401 - path or array
+    """Segment a film frame by frame.
+
+    Args:
+        film: Path or array, (T, [Z,] Y, X).
+        method: See ``segmenter``.
+        progress: Wraps the loop over frames.
+
+    Returns:
+        One label image a frame, uint16 where its labels fit.
+
+    Raises:
+        ValueError: The film cannot be read, or holds NaN; the message names the frame.
+    """
+    opened = open_film(film)
+    return list(segmented(opened, segmenter(method, n_axes=len(opened.shape) - 1, scale=opened.scale), progress))
+
+
+def segment_to_file(film: str | Path, out: str | Path, method: str = "auto", *, progress: Progress[int] = silent) -> int:
+    """Segment a film on disk into a TIFF stack of label masks; memory does not grow with its length.
+
+    Args:
+        film: The images.
+        out: The TIFF; it appears when it is complete.
+        method: See ``segmenter``.
+        progress: Wraps the loops over frames.
+
+    Returns:
+        How many cells were found, over all frames.
+
+    Raises:
+        ValueError: The film cannot be read, or holds NaN; the message names the frame.
+    """
+    opened = open_film(film)
+    home = Path(out).absolute().parent
+    if not home.is_dir():
+        raise FileNotFoundError(f"cannot write {out}: the folder {home} does not exist")
+    with tempfile.TemporaryDirectory(prefix=".labels", dir=home) as place:
+        masks = segmented_to_disk(opened, method, opened.scale, Path(place), progress)
+        save_labels(out, masks, scale=opened.scale, interval=opened.interval, progress=progress)
+        return sum(len(compact(masks[t])[0]) for t in range(len(masks)))
+
+
+def segmented(film: OpenedFilm, how: Segment, progress: Progress[int]) -> Iterator[Array]:
+    """The labels of each frame in turn, uint16 where they fit; what is wrong with a frame is said with its number."""
+    for _, labels in each(film, how, progress):
+        yield labels.astype(np.uint16) if labels.max(initial=0) <= np.iinfo(np.uint16).max else labels
+
+
+def each(film: OpenedFilm, how: Callable[[Array], Any], progress: Progress[int]) -> Iterator[tuple[int, Any]]:
+    """Every frame's number and what a method makes of it; what is wrong with a frame is said with its number."""
+    for t in progress(range(len(film)), "segmenting"):
+        try:
+            made = how(film[t])
+        except ValueError as error:
+            prefix = "" if str(error).startswith("frame ") else f"frame {t}: "
+            raise ValueError(f"{prefix}{error}") from error
+        yield t, made
+
+
+def segmented_to_disk(film: OpenedFilm, method: str, scale: Sequence[float], folder: Path, progress: Progress[int]) -> OpenedFilm:
+    """The label film of a film, kept on disk while the run lasts so that memory does not grow with its length."""
+    how = segmenter(method, n_axes=len(film.shape) - 1, scale=scale)
+    return kept(segmented(film, how, progress), film.shape, folder)
+
+
+def kept(frames: Iterator[Array], shape: tuple[int, ...], folder: Path) -> OpenedFilm:
+    """A label film on disk, in ``labels.npy``, written frame by frame."""
+    store = np.lib.format.open_memmap(folder / "labels.npy", "w+", np.uint32, shape)
+    for t, labels in enumerate(frames):
+        store[t] = labels
+    store.flush()
+    return open_film(folder / "labels.npy", kind="labels")
