@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from .benchmarking import benchmark as benchmark
     from .detections import Detections as Detections
     from .evaluation import evaluate as evaluate
+    from .fitting import fit as fit
     from .forest import Forest as Forest
     from .formats import read as read
     from .formats import write as write
@@ -30,6 +31,7 @@ _HOME = {  # each public name and the module that is loaded when it is first ask
     "benchmark": "benchmarking",
     "check": "health",
     "evaluate": "evaluation",
+    "fit": "fitting",
     "link": "linking",
     "read": "formats",
     "simulate": "simulation",
