@@ -20,6 +20,7 @@ class Warp:
         bend: amplitude of the elastic deformation, pixels.
         mesh: distance of its control points, pixels.
         plain: share of patches that are only flipped and turned by quarter turns (exact pixels).
+        anisotropy: size of a voxel along z over its size along y and x; a stack bends so much less along z, in voxels.
     """
 
     zoom: tuple[float, float] = (0.5, 2.0)
@@ -27,6 +28,14 @@ class Warp:
     bend: float = 2.0
     mesh: int = 32
     plain: float = 0.3
+    anisotropy: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.zoom[0] <= self.zoom[1] or self.anisotropy <= 0 or self.mesh < 1:
+            raise ValueError(
+                f"zoom is {self.zoom}, anisotropy {self.anisotropy} and mesh {self.mesh}: "
+                "give 0 < least <= most, a positive number and at least 1 pixel"
+            )
 
     def __call__(
         self,
@@ -43,11 +52,25 @@ class Warp:
             arrays: each ([Z,] Y, X), all of one shape.
             orders: interpolation per array: 1 for pictures, 0 for labels.
             centre: pixel in the middle of the patch, ([z,] y, x).
-            size: shape of the patch, pixels; the last two equal.
+            size: shape of the patch, pixels.
             rng: source of randomness.
 
         Returns:
             One patch of shape `size` per array; beyond the rim the arrays are mirrored.
+        """
+        places = self.places(centre=centre, size=size, rng=rng)
+        return [look(array, places, order) for array, order in zip(arrays, orders, strict=True)]
+
+    def places(self, *, centre: Sequence[int], size: Sequence[int], rng: np.random.Generator) -> FloatArray:
+        """Say where in the picture each pixel of a randomly deformed patch lies.
+
+        Args:
+            centre: pixel in the middle of the patch, ([z,] y, x).
+            size: shape of the patch, pixels.
+            rng: source of randomness.
+
+        Returns:
+            float64 (d, *size), pixels; may lie beyond the picture.
         """
         dims = len(size)
         turn = _turn(dims, int(rng.integers(4)), flip=rng.random(dims) < 0.5)
@@ -57,16 +80,29 @@ class Warp:
         else:
             factor = float(np.clip(np.exp(rng.normal(0, self.spread)), *self.zoom))
             turn = _rotation(dims, rng.uniform(-np.pi / 4, np.pi / 4)) @ turn
-            places = turn @ (grid / factor) + self.bend / factor * self._bending(size, rng)
-        places = np.asarray(places + np.asarray(centre)[:, None], np.float64).reshape(dims, *size)
-        return [
-            np.asarray(ndimage.map_coordinates(array, places, order=order, mode="mirror", prefilter=False))
-            for array, order in zip(arrays, orders, strict=True)
-        ]
+            places = turn @ (grid / factor) + self._bending(size, rng) / factor
+        return np.asarray(places + np.asarray(centre)[:, None], np.float64).reshape(dims, *size)
 
     def _bending(self, size: Sequence[int], rng: np.random.Generator) -> FloatArray:
-        """A smooth random displacement of unit amplitude, (d, pixels)."""
-        return np.stack([smooth_noise(size, self.mesh, rng).ravel() for _ in size])
+        """A smooth random displacement in pixels, (d, pixels); z, the first of three axes, has larger voxels."""
+        thick = np.array([self.anisotropy, 1, 1][-len(size) :])
+        mesh = [max(1, round(self.mesh / t)) for t in thick]
+        unit = np.stack([smooth_noise(size, mesh, rng).ravel() for _ in size])
+        return np.asarray(self.bend * unit / thick[:, None])
+
+
+def look(array: AnyArray, places: FloatArray, order: Literal[0, 1]) -> AnyArray:
+    """Read an array at any places; beyond the rim it is mirrored.
+
+    Args:
+        array: ([Z,] Y, X).
+        places: (d, ...), pixels.
+        order: 1: interpolate between pixels, for pictures; 0: take the nearest, for labels.
+
+    Returns:
+        The shape of `places` without its first axis, the dtype of the array.
+    """
+    return np.asarray(ndimage.map_coordinates(array, places, order=order, mode="mirror", prefilter=False))
 
 
 @dataclass(frozen=True)
@@ -79,6 +115,7 @@ class Shade:
         haze: amplitude of a smooth background.
         noise: largest standard deviation of pixel noise.
         blur: largest standard deviation of blur, pixels; half of the pictures stay sharp.
+        anisotropy: size of a voxel along z over its size along y and x; a stack is blurred so much less along z, in voxels.
     """
 
     gain: tuple[float, float] = (0.6, 1.5)
@@ -86,6 +123,11 @@ class Shade:
     haze: float = 0.05
     noise: float = 0.1
     blur: float = 1.5
+    anisotropy: float = 1.0
+
+    def __post_init__(self) -> None:
+        if min(*self.gain, *self.gamma, self.anisotropy) <= 0 or min(self.haze, self.noise, self.blur) < 0:
+            raise ValueError(f"{self} has a factor or exponent that is not positive, or a negative strength: give 0 for none")
 
     def __call__(self, image: FloatArray, rng: np.random.Generator) -> FloatArray:
         """Shade one patch.
@@ -100,23 +142,25 @@ class Shade:
         gain, gamma = (float(np.exp(rng.uniform(*np.log(r)))) for r in (self.gain, self.gamma))
         shaded = gain * np.sign(image) * np.abs(image) ** gamma
         if rng.random() < 0.5:
-            shaded = ndimage.gaussian_filter(shaded, rng.uniform(0, self.blur))
+            sigma = rng.uniform(0, self.blur)
+            shaded = ndimage.gaussian_filter(shaded, [sigma / self.anisotropy, sigma, sigma][-image.ndim :])
         shaded = shaded + self.haze * rng.random() * smooth_noise(image.shape, 48, rng)
         shaded = shaded + rng.normal(0, self.noise * rng.random() ** 2, image.shape)
         return np.asarray(shaded, np.float32)
 
 
-def smooth_noise(size: Sequence[int], mesh: int, rng: np.random.Generator) -> FloatArray:
+def smooth_noise(size: Sequence[int], mesh: int | Sequence[int], rng: np.random.Generator) -> FloatArray:
     """Random numbers of unit variance on a coarse mesh, interpolated to every pixel.
 
     Args:
         size: shape of the answer, pixels.
-        mesh: distance of the control points, pixels.
+        mesh: distance of the control points, pixels; one for each axis or one for all.
         rng: source of randomness.
     """
-    field = rng.normal(size=[n // mesh + 2 for n in size])
-    for axis, n in enumerate(size):  # one axis at a time: linear in the number of pixels
-        at = np.arange(n) / mesh
+    steps = [mesh] * len(size) if isinstance(mesh, int) else mesh
+    field = rng.normal(size=[n // step + 2 for n, step in zip(size, steps, strict=True)])
+    for axis, (n, step) in enumerate(zip(size, steps, strict=True)):  # one axis at a time: linear in the number of pixels
+        at = np.arange(n) / step
         low = at.astype(int)
         part = (at - low).reshape([-1 if a == axis else 1 for a in range(len(size))])
         part = part * part * (3 - 2 * part)

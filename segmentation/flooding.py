@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from scipy import ndimage
+from skimage.measure import label
 from skimage.segmentation import watershed
 
 from segmentation.arrays import AnyArray, BoolArray, FloatArray, IntArray
@@ -37,7 +38,7 @@ def flood(landscape: FloatArray, seeds: IntArray, mask: BoolArray) -> IntArray:
     """Let the seeds grow uphill until they meet: the watershed (Meyer and Beucher, 1990).
 
     Args:
-        landscape: ([Z,] Y, X), low where cells are.
+        landscape: ([Z,] Y, X), low where cells are. On a plateau any of the seeds beside it may win all of it: give it a slope.
         seeds: same shape, > 0 where a cell begins.
         mask: same shape; nothing grows outside it.
 
@@ -49,6 +50,83 @@ def flood(landscape: FloatArray, seeds: IntArray, mask: BoolArray) -> IntArray:
     if _fast_watershed is not None and terrain.size and terrain.ndim in (2, 3):
         return np.asarray(_fast_watershed(terrain, start, mask=np.ascontiguousarray(mask)))
     return np.asarray(watershed(terrain, start, mask=mask), np.int32)
+
+
+def parts(mask: BoolArray) -> IntArray:
+    """Number the face-connected parts of a mask 1..n.
+
+    Args:
+        mask: ([Z,] Y, X).
+
+    Returns:
+        int32, same shape, 0 outside the mask.
+    """
+    return np.asarray(label(mask, connectivity=1), np.int32)
+
+
+def with_seedless(seeds: IntArray, mask: BoolArray) -> IntArray:
+    """Make every part of the mask that holds no seed a seed of its own, so that small cells survive.
+
+    Args:
+        seeds: ([Z,] Y, X), > 0 where a cell begins.
+        mask: same shape, True inside cells.
+
+    Returns:
+        int32 seeds, same shape; the old ones keep their numbers.
+    """
+    pieces = parts(mask)
+    lonely = np.ones(int(pieces.max(initial=0)) + 1, bool)
+    lonely[pieces[seeds > 0]] = False
+    lonely[0] = False
+    return np.where(lonely[pieces], pieces + seeds.max(initial=0), seeds).astype(np.int32)
+
+
+def flood_without_small(landscape: FloatArray, seeds: IntArray, mask: BoolArray, smallest: int) -> IntArray:
+    """Flood, take the seeds of too small cells away, and flood once more, so that their pixels go to a touching neighbour.
+
+    Args:
+        landscape: ([Z,] Y, X), low where cells are.
+        seeds: same shape, > 0 where a cell begins.
+        mask: same shape; nothing grows outside it.
+        smallest: least size of a cell, pixels; a smaller one without a neighbour vanishes.
+
+    Returns:
+        int32 labels, same shape, numbered 1..n.
+    """
+    labels = flood(landscape, seeds, mask)
+    sizes = np.bincount(labels.ravel())[1:]
+    kept = drop_small(labels, smallest)
+    if not (sizes < smallest).any() or not kept.any():
+        return kept
+    return flood(landscape, kept, mask)
+
+
+def fill_holes(labels: IntArray, largest: int) -> IntArray:
+    """Give the background that one cell encloses to that cell.
+
+    Args:
+        labels: ([Z,] Y, X), 0 = background; not altered.
+        largest: size in pixels above which a hole stays a hole; 0: all stay.
+
+    Returns:
+        int32 labels, same shape.
+    """
+    if largest < 1 or not labels.any():
+        return np.asarray(labels, np.int32)
+    holes = np.asarray(label(labels == 0, connectivity=labels.ndim), np.int32)
+    count = int(holes.max()) + 1
+    least, most = np.full(count, np.iinfo(np.int64).max), np.zeros(count, np.int64)  # lowest and highest label beside each hole
+    closed = np.bincount(holes.ravel(), minlength=count) <= largest
+    closed[0] = False
+    for axis in range(labels.ndim):
+        before, after = neighbours(labels.ndim, axis)
+        for here, there in ((before, after), (after, before)):
+            at = (holes[here] > 0) & (labels[there] > 0)
+            np.minimum.at(least, holes[here][at], labels[there][at])
+            np.maximum.at(most, holes[here][at], labels[there][at])
+        closed[np.take(holes, [0, -1], axis)] = False  # open to the rim of the picture
+    filler = np.where(closed & (least == most), most, 0)
+    return np.where(holes > 0, filler[holes], labels).astype(np.int32)
 
 
 def drop_small(labels: IntArray, smallest: int) -> IntArray:
@@ -67,6 +145,25 @@ def drop_small(labels: IntArray, smallest: int) -> IntArray:
     return renumbered(labels, kept)
 
 
+def drop_unsure(labels: IntArray, foreground: FloatArray, least: float) -> IntArray:
+    """Remove the objects whose mean foreground is lower than `least` and number the others 1..n.
+
+    Args:
+        labels: ([Z,] Y, X), numbered 1..n, 0 = background.
+        foreground: same shape, probability of being inside a cell.
+        least: 0..1; at 0 nothing is removed.
+
+    Returns:
+        int32 labels, same shape.
+    """
+    if least <= 0 or not labels.any():
+        return labels
+    sizes = np.bincount(labels.ravel())
+    kept = np.bincount(labels.ravel(), foreground.ravel()) >= least * sizes
+    kept[0] = False
+    return renumbered(labels, kept)
+
+
 def renumbered(labels: IntArray, kept: BoolArray) -> IntArray:
     """Number the kept objects 1..n in their old order and erase the others.
 
@@ -76,3 +173,15 @@ def renumbered(labels: IntArray, kept: BoolArray) -> IntArray:
     """
     table: AnyArray = np.where(kept, np.cumsum(kept), 0).astype(np.int32)
     return np.asarray(table[labels])
+
+
+def neighbours(dims: int, axis: int) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
+    """Give the places of all pixels but the last, and all but the first, along one axis: pairs of face neighbours.
+
+    Args:
+        dims: number of axes.
+        axis: the axis along which they are neighbours.
+    """
+    before, after = [slice(None)] * dims, [slice(None)] * dims
+    before[axis], after[axis] = slice(None, -1), slice(1, None)
+    return tuple(before), tuple(after)

@@ -1,104 +1,19 @@
-"""Pictures with their labels, from memory or read lazily from folders, and random patches of them."""
+"""Random patches of labelled pictures, batch by batch: batch k is made from the seed and k alone."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
-import tifffile
+from skimage.measure import label
 
 from segmentation.arrays import AnyArray, FloatArray, IntArray
-from segmentation.augment import Shade, Warp
+from segmentation.augment import Shade, Warp, look
+from segmentation.sources import Files, Film, Pair, find_pairs, unknown_rim
 
-Pair = tuple[AnyArray, IntArray]
+__all__ = ["FEED", "Batches", "Feed", "Files", "Film", "Pair", "Sampler", "apart", "batches", "check_pair", "find_pairs", "unknown_rim"]
 
-SILVER_RIM = 25  # pixels: silver masks of the Cell Tracking Challenge leave out the cells at the rim
-
-
-@dataclass(frozen=True)
-class Files(Sequence[Pair]):
-    """Pictures and label pictures on disk; a pair is read each time it is asked for.
-
-    Args:
-        images: TIFF files of pictures.
-        labels: TIFF files of labels, in the same order.
-        rim: width in pixels of the outer frame in which "no label" means "unknown" (-1).
-    """
-
-    images: tuple[Path, ...]
-    labels: tuple[Path, ...]
-    rim: int = 0
-
-    def __post_init__(self) -> None:
-        if len(self.images) != len(self.labels):
-            raise ValueError(f"{len(self.images)} images but {len(self.labels)} label files: give one for each")
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def __getitem__(self, index: int) -> Pair:  # type: ignore[override]
-        """Read one pair: picture and int32 labels, both ([Z,] Y, X)."""
-        image, labels = tifffile.imread(self.images[index]), tifffile.imread(self.labels[index])
-        if image.shape != labels.shape:
-            raise ValueError(
-                f"{self.images[index]} has shape {image.shape} but {self.labels[index]} has {labels.shape}: "
-                "picture and labels must have one shape"
-            )
-        return image, unknown_rim(labels.astype(np.int32), self.rim)
-
-    def only(self, rows: Sequence[int]) -> "Files":
-        """Give the pairs of these rows.
-
-        Args:
-            rows: row numbers.
-        """
-        return Files(tuple(self.images[i] for i in rows), tuple(self.labels[i] for i in rows), self.rim)
-
-
-def find_pairs(folder: str | Path, *, rim: int | None = None) -> Files:
-    """Find the pictures with labels in a folder.
-
-    Args:
-        folder: holds `images/` and `labels/` with equal file names; or is the sequence `NN` of a Cell Tracking
-            Challenge data set, beside which lies `NN_ST/SEG` (preferred: complete) or `NN_GT/SEG`.
-        rim: see `Files`; by default 25 pixels for silver truth (`NN_ST`), otherwise 0.
-    """
-    folder = Path(folder)
-    if (folder / "images").is_dir() and (folder / "labels").is_dir():
-        images = {p.stem: p for p in _tiffs(folder / "images")}
-        labels = {p.stem: p for p in _tiffs(folder / "labels")}
-        names = sorted(images.keys() & labels.keys())
-        width = 0
-    else:
-        truth = next((t for k in ("ST", "GT") if (t := folder.with_name(f"{folder.name}_{k}") / "SEG").is_dir()), None)
-        if not folder.is_dir() or truth is None:
-            raise ValueError(
-                f"{folder} has no labelled pictures: give a folder with images/ and labels/, "
-                "or a sequence NN beside which lies NN_ST/SEG or NN_GT/SEG"
-            )
-        images = {p.stem.removeprefix("t"): p for p in _tiffs(folder)}
-        labels = {p.stem.removeprefix("man_seg"): p for p in _tiffs(truth)}
-        names = sorted(images.keys() & labels.keys())
-        width = SILVER_RIM if truth.parent.name.endswith("_ST") else 0
-    if not names:
-        raise ValueError(f"{folder} has no picture whose label file has the same name: give at least one pair")
-    chosen = width if rim is None else rim
-    return Files(tuple(images[n] for n in names), tuple(labels[n] for n in names), chosen)
-
-
-def unknown_rim(labels: IntArray, rim: int) -> IntArray:
-    """Mark the unlabelled pixels of the outer frame as unknown (-1).
-
-    Args:
-        labels: ([Z,] Y, X); not altered.
-        rim: width of the frame in the last two axes, pixels.
-    """
-    if rim <= 0:
-        return labels
-    inner = np.zeros(labels.shape, bool)
-    inner[..., rim : labels.shape[-2] - rim, rim : labels.shape[-1] - rim] = True
-    return np.where((labels == 0) & ~inner, -1, labels)
+SIDE = {2: 160, 3: 48}  # of a patch, pixels, by the number of axes
 
 
 @dataclass(frozen=True)
@@ -107,27 +22,49 @@ class Feed:
 
     Args:
         count: patches per batch.
-        side: side of a patch, pixels; a multiple of the network's divisor.
+        side: side of a patch, pixels; one for all axes or one for each ([z,] y, x); multiples of the network's divisors.
+            None: 160 in two dimensions, 48 in three.
         weights: how often each source is drawn relative to the others; default equally, whatever its size.
         foreground: share of patches centred on a cell.
         warp: random change of shape.
         shade: random change of brightness.
         keep: number of normalised pictures kept in memory.
         seed: of all randomness of the training.
+        memory: most memory that the kept pictures may take, megabytes; one is kept in any case.
     """
 
     count: int = 10
-    side: int = 160
+    side: int | tuple[int, ...] | None = None
     weights: tuple[float, ...] | None = None
     foreground: float = 0.8
     warp: Warp = field(default_factory=Warp)
     shade: Shade = field(default_factory=Shade)
     keep: int = 1000
     seed: int = 0
+    memory: int = 2048
 
     def __post_init__(self) -> None:
-        if self.count < 1 or self.side < 1 or self.keep < 1:
-            raise ValueError(f"count is {self.count}, side {self.side} and keep {self.keep}: give integers of at least 1")
+        if isinstance(self.side, Sequence):
+            object.__setattr__(self, "side", tuple(int(n) for n in self.side))  # a list when it comes from a file
+        sides = self.side if isinstance(self.side, tuple) else (1 if self.side is None else self.side,)
+        if min(self.count, self.keep, self.memory, *sides) < 1:
+            raise ValueError(
+                f"count is {self.count}, side {self.side}, keep {self.keep} and memory {self.memory}: give integers of at least 1"
+            )
+        if not 0 <= self.foreground <= 1:
+            raise ValueError(f"foreground is {self.foreground}: give a share in 0..1")
+
+    def size(self, dims: int) -> tuple[int, ...]:
+        """Shape of a patch ([z,] y, x), pixels.
+
+        Args:
+            dims: number of spatial axes.
+        """
+        side = SIDE[dims] if self.side is None else self.side
+        size = (side,) * dims if isinstance(side, int) else side
+        if len(size) != dims:
+            raise ValueError(f"side is {self.side}: give one number, or one for each of {dims} axes")
+        return size
 
 
 FEED = Feed()
@@ -139,14 +76,17 @@ class Sampler:
 
     Args:
         sources: collections of pairs.
-        normalise: whole picture -> normalised picture.
-        feed: gives `weights`, `foreground` and `keep`.
+        normalise: whole picture, of one channel -> normalised picture.
+        feed: gives `weights`, `foreground`, `keep` and `memory`.
+        channels: how many channels a picture has; with more than one, pictures are (C, [Z,] Y, X).
     """
 
     sources: Sequence[Sequence[Pair]]
     normalise: Callable[[AnyArray], FloatArray]
     feed: Feed = FEED
+    channels: int = 1
     _cache: OrderedDict[tuple[int, int], Pair] = field(default_factory=OrderedDict, repr=False)
+    _empty: set[tuple[int, int]] = field(default_factory=set, repr=False)
 
     def __post_init__(self) -> None:
         if not self.sources or not all(len(s) for s in self.sources):
@@ -160,6 +100,9 @@ class Sampler:
 
         Args:
             rng: source of randomness.
+
+        Raises:
+            ValueError: a picture and its labels do not fit; or all pictures have been seen, and none has a cell.
         """
         shares = np.asarray(self.feed.weights or np.ones(len(self.sources)), float)
         source = int(rng.choice(len(self.sources), p=shares / shares.sum()))
@@ -171,27 +114,110 @@ class Sampler:
     def _pair(self, source: int, row: int) -> Pair:
         key = (source, row)
         if key not in self._cache:
-            image, labels = self.sources[source][row]
-            check_pair(image, labels, where=f"pair {row} of source {source}")
-            while len(self._cache) >= self.feed.keep:
-                self._cache.popitem(last=False)
-            self._cache[key] = (self.normalise(image), labels)
+            where = f"pair {row} of source {source}"
+            try:
+                image, labels = self.sources[source][row]
+            except IndexError:
+                raise ValueError(f"{where} is not there, though the source says that it has {len(self.sources[source])}") from None
+            image = check_pair(image, labels, where=where, channels=self.channels)
+            self._make_room(image.size * 4 + labels.nbytes)
+            self._cache[key] = (self._normalised(image, where), labels)
+            if not (labels > 0).any():
+                self._empty.add(key)
+                if len(self._empty) == sum(len(s) for s in self.sources):
+                    raise ValueError(f"none of the {len(self._empty)} label pictures has a cell: give at least one with a number above 0")
         return self._cache[key]
 
+    def _normalised(self, image: AnyArray, where: str) -> FloatArray:
+        """Bring each channel to its range."""
+        try:
+            return np.stack([self.normalise(c) for c in image]) if self.channels > 1 else self.normalise(image)
+        except ValueError as error:
+            raise ValueError(f"{where}: {error}") from None
 
-def check_pair(image: AnyArray, labels: IntArray, *, where: str) -> None:
+    def _make_room(self, size: int) -> None:
+        """Forget the oldest pictures until one of this many bytes may be kept."""
+        held = sum(image.nbytes + labels.nbytes for image, labels in self._cache.values())
+        while self._cache and (len(self._cache) >= self.feed.keep or held + size > self.feed.memory * 2**20):
+            image, labels = self._cache.popitem(last=False)[1]
+            held -= image.nbytes + labels.nbytes
+
+
+def check_pair(image: AnyArray, labels: IntArray, *, where: str, channels: int = 1) -> AnyArray:
     """Refuse a picture and labels that do not belong together.
 
     Args:
-        image: ([Z,] Y, X).
+        image: ([Z,] Y, X), or (C, [Z,] Y, X).
         labels: ([Z,] Y, X) integers.
         where: which pair it is, for the message.
+        channels: how many channels the picture must have.
+
+    Returns:
+        The picture: ([Z,] Y, X) where it must have one channel, else (C, [Z,] Y, X).
     """
-    if image.shape != labels.shape or not np.issubdtype(labels.dtype, np.integer):
+    image, labels = np.asarray(image), np.asarray(labels)
+    if not labels.size:
+        raise ValueError(f"{where} has no pixels, its shape is {labels.shape}: give pictures of at least one pixel")
+    spatial = image.shape[-labels.ndim :]
+    if spatial != labels.shape or image.ndim > labels.ndim + 1 or not np.issubdtype(labels.dtype, np.integer):
         raise ValueError(
             f"{where} has an image of shape {image.shape} and {labels.dtype} labels of shape {labels.shape}: "
             "give integer labels of the shape of the image"
         )
+    found = image.shape[0] if image.ndim > labels.ndim else 1
+    if found != channels:
+        raise ValueError(f"{where} has {found} channel(s), its image has shape {image.shape}: the network takes {channels}")
+    return image.reshape(labels.shape) if channels == 1 else image
+
+
+@dataclass(eq=False)
+class Batches(Iterator[tuple[FloatArray, FloatArray]]):
+    """Augmented patches without end: pictures (count, C, [Z,] Y, X) and targets (count, c, [Z,] Y, X), float32.
+
+    Args:
+        sampler: where to look.
+        to_targets: labels ([Z,] Y, X) -> targets (c, [Z,] Y, X).
+        feed: how to draw and change the patches.
+        dims: number of spatial axes.
+        drawn: number of the next batch; a batch depends on nothing but the seed and its number.
+        classes: labels are class numbers, which mirror images share, not cell numbers.
+    """
+
+    sampler: Sampler
+    to_targets: Callable[[IntArray], FloatArray]
+    feed: Feed = FEED
+    dims: int = 2
+    drawn: int = 0
+    classes: bool = False
+
+    def __next__(self) -> tuple[FloatArray, FloatArray]:
+        """Make the next batch."""
+        rng = np.random.default_rng([self.feed.seed, self.drawn])
+        size = self.feed.size(self.dims)
+        pairs = [self._patch(size, rng) for _ in range(self.feed.count)]
+        self.drawn += 1
+        return np.stack([picture for picture, _ in pairs]), np.stack([wanted for _, wanted in pairs])
+
+    def skip(self, count: int) -> None:
+        """Leave out so many batches; a training that is resumed begins where it ended.
+
+        Args:
+            count: number of batches.
+        """
+        self.drawn += count
+
+    def _patch(self, size: tuple[int, ...], rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
+        """One picture (C, [Z,] Y, X) and its targets."""
+        image, labels, centre = self.sampler(rng)
+        if labels.ndim != self.dims:
+            raise ValueError(f"labels have shape {labels.shape}: the network takes pictures of {self.dims} spatial axes")
+        places = self.feed.warp.places(centre=centre, size=size, rng=rng)
+        channels = image.reshape(-1, *labels.shape)
+        picture = np.stack([self.feed.shade(look(channel, places, 1), rng) for channel in channels])
+        truth = look(labels, places, 0)
+        if not self.classes and any(p.min() < 0 or p.max() > n - 1 for p, n in zip(places, labels.shape, strict=True)):
+            truth = apart(truth)
+        return picture, self.to_targets(truth)
 
 
 def batches(
@@ -200,7 +226,8 @@ def batches(
     feed: Feed = FEED,
     *,
     dims: int = 2,
-) -> Iterator[tuple[FloatArray, FloatArray]]:
+    classes: bool = False,
+) -> Batches:
     """Give batches of augmented patches without end.
 
     Args:
@@ -208,21 +235,22 @@ def batches(
         to_targets: labels ([Z,] Y, X) -> targets (c, [Z,] Y, X).
         feed: how to draw and change the patches.
         dims: number of spatial axes.
+        classes: labels are class numbers, not cell numbers.
 
-    Yields:
-        Pictures (count, 1, [Z,] Y, X) and targets (count, c, [Z,] Y, X), float32.
+    Returns:
+        An iterator of pictures (count, C, [Z,] Y, X) and targets (count, c, [Z,] Y, X), float32.
     """
-    rng = np.random.default_rng(feed.seed)
-    size = (feed.side,) * dims
-    while True:
-        pictures, wanted = [], []
-        for _ in range(feed.count):
-            image, labels, centre = sampler(rng)
-            patch, truth = feed.warp((image, labels), (1, 0), centre=centre, size=size, rng=rng)
-            pictures.append(feed.shade(patch, rng)[None])
-            wanted.append(to_targets(truth))
-        yield np.stack(pictures), np.stack(wanted)
+    return Batches(sampler, to_targets, feed, dims, classes=classes)
 
 
-def _tiffs(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.iterdir() if p.suffix.lower() in (".tif", ".tiff"))
+def apart(labels: IntArray) -> IntArray:
+    """Give each connected part a number of its own: a cell and its mirror image beyond the rim are two cells, unless they touch.
+
+    Args:
+        labels: ([Z,] Y, X); < 0 stays as it is.
+
+    Returns:
+        int32, same shape.
+    """
+    parts = label(np.maximum(labels, 0), background=0, connectivity=labels.ndim)
+    return np.where(labels < 0, labels, parts).astype(np.int32)

@@ -1,11 +1,10 @@
 """The Segmenter: normalisation, network and decoder in one value that can be trained, saved and used (needs torch)."""
 
-import copy
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -13,15 +12,17 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from segmentation.arrays import AnyArray, FloatArray, IntArray
+from segmentation.checkpoints import fill
 from segmentation.decoders import Decoder, decoder_named, described
 from segmentation.decoders.boundary import Boundary
+from segmentation.finetuning import Freeze, adapted, check_size, freeze_blocks, judge, matching, rate_factors
 from segmentation.fit import Progress, Schedule, fit, silent
+from segmentation.looking import average, directions_of
 from segmentation.normalise import Percentiles, check_finite, is_constant
 from segmentation.patches import FEED, Feed, Pair, Sampler, batches
-from segmentation.quality import scores
 from segmentation.tiles import TILE, predict
-from segmentation.tuning import tuned
-from segmentation.unet import UNet, UNetConfig
+from segmentation.tuning import judged, tuned
+from segmentation.unet import UNet, UNetConfig, trim
 
 FORMAT = "cytolineage.segmenter/1"
 WEIGHTS = Path(__file__).parent / "weights"
@@ -73,6 +74,7 @@ class Segmenter:
         folder: Path | None = None,
         progress: Progress = silent,
         device: str = "auto",
+        resume: bool = False,
     ) -> "Segmenter":
         """Train a new segmenter.
 
@@ -87,20 +89,28 @@ class Segmenter:
             folder: receives the log and the checkpoints.
             progress: draws a bar, e.g. a wrapper of rich; silent by default.
             device: "auto", "cpu" or "cuda".
+            resume: go on where a training that wrote into `folder` was stopped; all else must be as it was then.
         """
         return cls.new(config, decoder=decoder, seed=feed.seed, device=device).finetune(
-            sources, validation=validation, schedule=schedule, feed=feed, folder=folder, progress=progress
+            sources, validation=validation, schedule=schedule, feed=feed, folder=folder, progress=progress, resume=resume
         )
 
-    def finetune(
+    def finetune(  # noqa: PLR0913 (keyword-only)
         self,
         sources: Sequence[Sequence[Pair]],
         *,
         validation: Sequence[Pair] = (),
         schedule: Schedule = GENTLE,
         feed: Feed = FEED,
+        freeze: Freeze = (),
+        head: Literal["same", "new"] = "same",
+        rate: float | None = None,
+        fade: float = 1.0,
+        decoder: Decoder | None = None,
+        inputs: int | None = None,
         folder: Path | None = None,
         progress: Progress = silent,
+        resume: bool = False,
     ) -> "Segmenter":
         """Go on training from these weights; gives a new segmenter, this one stays as it is.
 
@@ -109,48 +119,68 @@ class Segmenter:
             validation: pairs that choose the best checkpoint and the decoder's thresholds.
             schedule: how long and how fast.
             feed: how batches are drawn and changed.
-            folder: receives the log and the checkpoints.
+            freeze: what stays as it is, with its batch statistics: "encoder", "decoder", "all but head", blocks such as
+                "down.0", or how many blocks, from the picture on; see `segmentation.finetuning.frozen_blocks`.
+            head: "same": outputs begin with the weights of the old output of the same name, new ones at random; "new": all at random.
+            rate: highest learning rate; default that of the schedule.
+            fade: factor of the rate from one block to the one before it; below 1, early blocks change less.
+            decoder: another method to find the cells, or another number of classes; default the same.
+            inputs: channels of the new pictures; default the same. See `segmentation.finetuning.adapted`.
+            folder: receives the log, example pictures and the checkpoints.
             progress: draws a bar, e.g. a wrapper of rich; silent by default.
+            resume: go on where a training that wrote into `folder` was stopped; all else must be as it was then.
         """
-        network = copy.deepcopy(self.network)
-        learner = replace(self, network=network)
-        supply = batches(Sampler(sources, self.normalise, feed), self.decoder.targets, feed, dims=network.config.dims)
+        wanted = self.decoder if decoder is None else decoder
+        rows = matching(self.decoder.channels, wanted.channels, fresh=head == "new")
+        network = adapted(self.network, rows, inputs=inputs or self.network.config.inputs, seed=feed.seed)
+        freeze_blocks(network, freeze)
+        config, learner = network.config, replace(self, network=network, decoder=wanted)
+        check_size(feed, config)
+        sampler = Sampler(sources, self.normalise, feed, channels=config.inputs)
 
-        def score(judged: Any) -> float:  # noqa: ANN401 - a network
-            return replace(learner, network=judged).quality(validation)["ap_image_mean"]
+        def score(seen: Any) -> float:  # noqa: ANN401 - a network
+            return judge(replace(learner, network=seen).predict, wanted, validation, folder)
 
         fit(
             network,
-            supply,
-            self.decoder.loss,
-            schedule,
+            batches(sampler, wanted.targets, feed, dims=config.dims, classes=getattr(wanted, "labels_are", "cells") == "classes"),
+            lambda answers, targets: wanted.loss(answers, trim(targets, config)),
+            schedule if rate is None else replace(schedule, rate=rate),
             score=score if len(validation) else None,
             device=self.device,
             folder=folder,
             progress=progress,
+            resume=resume,
+            factors=rate_factors(network, fade),
         )
+        network.requires_grad_(True)
         return learner.tune(validation) if len(validation) else learner
 
-    def probabilities(self, image: AnyArray, *, tile: int | None = TILE) -> FloatArray:
+    def probabilities(self, image: AnyArray, *, tile: int | None = TILE, views: int = 1) -> FloatArray:
         """Say what the network thinks of every pixel.
 
         Args:
             image: ([Z,] Y, X), or (C, [Z,] Y, X) when the network takes several channels; any real dtype, finite.
-            tile: largest side of a tile, pixels; the answer does not depend on it. None: one piece.
+            tile: largest side of a tile, pixels; the answer does not depend on it. 0: as memory allows; None: one piece.
+            views: look from so many sides, 1, 4 or 8, and take the mean: a little better, as many times slower.
 
         Returns:
             float32 (c, [Z,] Y, X), one picture for each of `decoder.channels`.
         """
         channels = self._channels(image)
-        answers = predict(self.network, np.stack([self.normalise(c) for c in channels]), tile=tile, device=self.device)
-        return self.decoder.read(answers)
 
-    def predict(self, image: AnyArray, *, tile: int | None = TILE) -> IntArray:
-        """Find the cells of one picture.
+        def answer(picture: FloatArray) -> FloatArray:
+            return self.decoder.read(predict(self.network, picture, tile=tile, device=self.device))
+
+        return average(answer, np.stack([self.normalise(c) for c in channels]), views, directions=directions_of(self.decoder))
+
+    def predict(self, image: AnyArray, *, tile: int | None = TILE, views: int = 1) -> IntArray:
+        """Find the cells of one picture; for one that does not fit in memory see `segmentation.large.segment`.
 
         Args:
             image: ([Z,] Y, X), or (C, [Z,] Y, X) when the network takes several channels; any real dtype, finite; not altered.
-            tile: largest side of a tile, pixels; the answer does not depend on it. None: one piece.
+            tile: largest side of a tile, pixels; the answer does not depend on it. 0: as memory allows; None: one piece.
+            views: look from so many sides, 1, 4 or 8, and take the mean.
 
         Returns:
             int32 labels ([Z,] Y, X), 0 = background, cells 1..n; empty for a picture of equal pixels.
@@ -158,15 +188,15 @@ class Segmenter:
         channels = self._channels(image)
         if all(is_constant(c) for c in channels):
             return np.zeros(channels.shape[1:], np.int32)
-        return self.decoder(self.probabilities(image, tile=tile))
+        return self.decoder(self.probabilities(image, tile=tile, views=views))
 
     def quality(self, pairs: Sequence[Pair]) -> dict[str, float]:
-        """Score the segmenter on labelled pictures; see `segmentation.quality.scores`.
+        """Score the segmenter on labelled pictures; see `segmentation.quality.scores`, for classes `.dice`.
 
         Args:
             pairs: (picture, labels), labels < 0 are left out.
         """
-        return scores((labels, self.predict(image)) for image, labels in pairs)
+        return judged(self.decoder, ((labels, self.predict(image)) for image, labels in pairs))
 
     def tune(self, pairs: Sequence[Pair], grid: Mapping[str, Sequence[Any]] | None = None) -> "Segmenter":
         """Choose the decoder's thresholds on validation pictures (`segmentation.tuning.tuned`); gives a new segmenter.
@@ -188,6 +218,8 @@ class Segmenter:
             half: store convolutions as 16-bit floats (half the size; answers move by about 1e-3).
         """
         path = Path(path)
+        if not isinstance(self.network, UNet):
+            raise ValueError(f"{path} cannot hold a {type(self.network).__name__}: only U-Nets can be saved; keep the package it came in")
         description = {
             "format": FORMAT,
             "network": asdict(self.network.config),
@@ -220,9 +252,11 @@ class Segmenter:
         except (SafetensorError, OSError) as error:
             raise ValueError(f"{path} cannot be read as safetensors: {_one_line(error)}") from None
         try:
-            return _assemble(cls, json.loads(text), tensors, device=device)
-        except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+            made = _assemble(cls, json.loads(text), device=device)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ValueError(f"{path} is no cytolineage segmenter: {_one_line(error)}") from None
+        fill(made.network, tensors, str(path))
+        return made
 
     def _channels(self, image: AnyArray) -> AnyArray:
         """The image as (C, [Z,] Y, X), refused when the network cannot take it."""
@@ -252,12 +286,12 @@ def load(name: str | Path = "nuclei-2d", *, device: str = "auto") -> Segmenter:
     raise ValueError(f"no segmenter {str(name)!r}: give the path of a file or one of {', '.join(shipped)}")
 
 
-def _assemble(cls: type[Segmenter], description: Mapping[str, Any], tensors: Mapping[str, torch.Tensor], *, device: str) -> Segmenter:
+def _assemble(cls: type[Segmenter], description: Mapping[str, Any], *, device: str) -> Segmenter:
+    """A segmenter as a file describes it, its weights not yet filled in."""
     if description.get("format") != FORMAT:
         raise ValueError(f"its format is {description.get('format')!r}, wanted {FORMAT!r}")
     network = UNet(UNetConfig(**description["network"]))
     decoder = {"name": "boundary", **description["decoder"]}  # files of the first version knew one decoder only
-    network.load_state_dict(dict(tensors))
     network.eval()
     return cls(
         network,

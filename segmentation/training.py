@@ -1,13 +1,12 @@
 """Train a segmenter from folders of labelled pictures and report how good it is (needs torch).
 
-From a shell: `python -m segmentation.training FOLDER ... -o model.safetensors --minutes 30`.
+From a shell: `lineage train segmentation FOLDER ... -o model.safetensors --minutes 30`, or with
+`python -m segmentation.training` in place of the first three words.
 """
 
-import argparse
 import hashlib
 import itertools
 import json
-import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -15,17 +14,25 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError, safe_open
 
 from segmentation.arrays import AnyArray, IntArray
 from segmentation.classical import classical
-from segmentation.fit import Progress, Schedule, silent
-from segmentation.patches import FEED, Feed, Files, find_pairs
-from segmentation.quality import scores, seg
-from segmentation.segmenter import Segmenter, load
+from segmentation.decoders import DECODERS, Decoder, decoder_named
+from segmentation.decoders.boundary import Boundary
+from segmentation.finetuning import Freeze, names_cells, with_weights
+from segmentation.fit import RESUME, Progress, Schedule, silent
+from segmentation.modelzoo import read_package
+from segmentation.patches import FEED, Feed
+from segmentation.quality import seg
+from segmentation.segmenter import CONFIG, WEIGHTS, Segmenter, load
+from segmentation.sources import Files, Film, find_pairs
+from segmentation.tuning import judged
+from segmentation.unet import UNetConfig
 
-EVERY = 500  # batches between two looks at the validation pictures
-AVERAGE = 0.998  # of the running mean of the weights: about the last 500 batches
 GLANCE = 24  # validation pictures that choose the checkpoint; all of them tune the thresholds
+GENTLE_RATE = 1e-3  # to go on from other weights
+WORDS = "a share such as 0.2, every n-th picture such as 5, or a folder"
 
 
 @dataclass(frozen=True)
@@ -40,31 +47,58 @@ class Split:
     """
 
     name: str
-    train: Files
-    validation: Files
-    test: Files
+    train: Files | Film
+    validation: Files | Film
+    test: Files | Film
 
 
-def split(folder: str | Path) -> Split:
+def split(folder: str | Path, validation: float | int | None = None) -> Split:
     """Split a folder for training.
 
-    `images/ + labels/`: an image is for validation when int(sha1(name), 16) % 10 is 2 or 3, for training otherwise.
-    A Challenge sequence: the first half in time is for training, every tenth frame of it for validation,
-    and the second half for the test.
-
     Args:
-        folder: see `segmentation.patches.find_pairs`.
+        folder: see `segmentation.sources.find_pairs`.
+        validation: which pictures are for validation.
+            None, for pictures with names (`images/ + labels/`): those for which int(sha1(name), 16) % 10 is 2 or 3; for a
+            film: the first half in time is for training, every tenth frame of it for validation, and the second half for the test.
+            A share below 1: so many pictures by the hash of their names, so that one stays where it is when others come or go;
+            of a film the last frames, since neighbours are too much alike. 0: none.
+            A whole number n of at least 2: every n-th picture.
+
+    Raises:
+        ValueError: nothing is left to learn from, or no such way to split.
     """
     files = find_pairs(folder)
-    rows = range(len(files))
-    film = not (Path(folder) / "images").is_dir()
-    early = [i for i in rows if i < (len(files) + 1) // 2 or not film]
-    held = [i for i in early if (i % 10 == 5 if film else _bucket(files.images[i].stem) in (2, 3))]
+    rows, film = range(len(files)), isinstance(files, Film) or not (Path(folder) / "images").is_dir()
+    early = [i for i in rows if validation is not None or i < (len(files) + 1) // 2 or not film]
+    held = [i for i in early if _held(i, files, validation, film=film)]
     learn = [i for i in early if i not in set(held)]
     if not learn:
         raise ValueError(f"{folder} leaves no picture to learn from: {len(files)} pictures are too few")
     late = [i for i in rows if i not in set(early)]
     return Split("/".join(Path(folder).resolve().parts[-2:]), files.only(learn), files.only(held), files.only(late))
+
+
+def start(init: str | Path, *, like: Segmenter | None = None, device: str = "auto") -> Segmenter:
+    """Find the segmenter to go on from.
+
+    Args:
+        init: a shipped name; a file that `Segmenter.save` wrote; a bioimage.io package (a .zip, or a folder with rdf.yaml);
+            or a state dict of the architecture of `like` (.safetensors, .pt, .pth), tensors only.
+        like: gives architecture, normalisation and decoder to a bare state dict; default the shipped nuclei-2d.
+        device: "auto", "cpu" or "cuda".
+
+    Raises:
+        ValueError: nothing there that could be gone on from; for a state dict, the first tensor that does not fit.
+    """
+    path = Path(init)
+    if str(init) in {file.stem for file in WEIGHTS.glob("*.safetensors")} or not path.exists():
+        return load(init, device=device)
+    if path.is_dir() or path.suffix == ".zip":
+        return replace(read_package(path), device=device)
+    if path.suffix == ".safetensors" and _is_whole(path):
+        return Segmenter.load(path, device=device)
+    model = like or load("nuclei-2d")
+    return replace(model, network=with_weights(model.network, path), about={"weights": path.name}, device=device)
 
 
 def train_segmentation(  # noqa: PLR0913 (keyword-only)
@@ -74,12 +108,20 @@ def train_segmentation(  # noqa: PLR0913 (keyword-only)
     minutes: float | None = 30.0,
     steps: int = 100_000,
     feed: Feed = FEED,
+    config: UNetConfig = CONFIG,
     init: str | Path | None = None,
-    half: bool = False,
+    decoder: str | None = None,
+    freeze: Freeze = (),
+    rate: float | None = None,
+    validation: str | float | None = None,
+    half: bool | None = None,
     device: str = "auto",
+    resume: bool = False,
     progress: Progress = silent,
 ) -> dict[str, Any]:
     """Train a segmenter and write it, its scores and its training log.
+
+    Whether the network works in 2D or 3D, and on how many channels, follows from the first picture.
 
     Args:
         folders: labelled pictures, see `split`.
@@ -87,36 +129,51 @@ def train_segmentation(  # noqa: PLR0913 (keyword-only)
         minutes: largest duration of the training proper; None: only `steps` counts.
         steps: largest number of batches.
         feed: how batches are drawn and changed; holds the seed.
-        init: a saved segmenter (path or shipped name) to go on from; None: a new one.
-        half: train in bfloat16.
+        config: shape of a new network; number of axes and of channels follow from the pictures.
+        init: weights to go on from, see `start`; None: new ones.
+        decoder: method to find the cells, one of `segmentation.decoders.DECODERS`; default that of `init`, else boundary.
+        freeze: what of `init` stays as it is; see `Segmenter.finetune`.
+        rate: highest learning rate; default 2e-3 for new weights and 1e-3 to go on from others.
+        validation: see `split`; or the path of a folder with pictures for validation alone.
+        half: train with 16-bit floats; None: on a GPU only.
         device: "auto", "cpu", "cuda".
+        resume: go on where the same command was stopped.
         progress: draws a bar; silent by default.
 
     Returns:
         The scores, as in the JSON file.
     """
     output = Path(output)
-    _check_request(folders, output)
-    parts = [split(folder) for folder in folders]
-    validation = [part.validation[i] for part in parts for i in range(len(part.validation))]
-    glance = validation[:: max(1, -(-len(validation) // GLANCE))]
+    log = output.with_suffix(".log")
+    _check_request(folders, output, decoder, log=log if resume else None)
+    parts = _parts(folders, validation)
+    pictures = [part.validation[i] for part in parts for i in range(len(part.validation))]
+    glance = pictures[:: max(1, -(-len(pictures) // GLANCE))]
     began = time.monotonic()
-    first = Segmenter.new(seed=feed.seed, device=device) if init is None else load(init, device=device)
+    config = _fitting(config, parts[0].train)
+    first = Segmenter.new(config, seed=feed.seed, device=device) if init is None else start(init, device=device)
+    if first.network.config.dims != config.dims:
+        raise ValueError(f"{init} works in {first.network.config.dims}D, the pictures are {config.dims}D: give other weights, or none")
     model = first.finetune(
         [part.train for part in parts],
         validation=glance,
-        schedule=Schedule(steps=steps, minutes=minutes, half=half, average=AVERAGE, every=EVERY),
+        schedule=Schedule(steps=steps, minutes=minutes, half=half, average=0.998, every=min(500, max(10, steps // 10))),
         feed=feed,
-        folder=output.with_suffix(".log"),
+        freeze=freeze,
+        rate=GENTLE_RATE if rate is None and init is not None else rate,
+        decoder=_method(decoder, first),
+        inputs=config.inputs,
+        folder=log,
         progress=progress,
+        resume=resume,
     )
     spent = round((time.monotonic() - began) / 60, 1)
-    if validation:
-        model = model.tune(validation)
+    if pictures:
+        model = model.tune(pictures)
     model = replace(model, about=_about(parts, feed, minutes=spent, before=first.about))
     model.save(output)
     table = report(model, parts)
-    output.with_suffix(".json").write_text(json.dumps(dict(model.about) | {"scores": table}, indent=1) + "\n")
+    _write_json(output.with_suffix(".json"), dict(model.about) | {"scores": table})
     return table
 
 
@@ -130,57 +187,93 @@ def report(model: Segmenter, parts: Iterable[Split]) -> dict[str, dict[str, floa
     Returns:
         One row of scores for each folder, held-out part and method.
     """
-    methods: Mapping[str, Callable[[AnyArray], IntArray]] = {"model": model.predict, "classical": classical}
+    methods: dict[str, Callable[[AnyArray], IntArray]] = {"model": model.predict}
+    cells = names_cells(model.decoder)
+    if cells:
+        methods["classical"] = classical
     table = {}
     for part, (method, predict) in itertools.product(parts, methods.items()):
         for kind, files in (("validation", part.validation), ("test", part.test)):
-            pairs = [(labels, predict(image)) for image, labels in files]
+            pairs = [(labels, predict(image if method == "model" else _first_channel(image, labels))) for image, labels in files]
             if pairs:
-                table[f"{part.name} {kind} {method}"] = scores(pairs) | {"SEG": seg(pairs)}
+                table[f"{part.name} {kind} {method}"] = judged(model.decoder, pairs) | ({"SEG": seg(pairs)} if cells else {})
     return table
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the training from a shell; gives the exit code.
+def _write_json(path: Path, values: Mapping[str, Any]) -> None:
+    scratch = path.with_name(path.name + ".part")
+    scratch.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
+    scratch.replace(path)
 
-    Args:
-        arguments: words of the command line; default those of the process.
-    """
-    parser = argparse.ArgumentParser(prog="python -m segmentation.training", description=__doc__)
-    parser.add_argument("folders", nargs="+", help="images/ + labels/, or a sequence NN beside NN_ST or NN_GT")
-    parser.add_argument("-o", "--output", type=Path, required=True, help="model file to write (.safetensors)")
-    parser.add_argument("--minutes", type=float, default=30.0, help="largest duration of the training")
-    parser.add_argument("--steps", type=int, default=100_000, help="largest number of batches")
-    parser.add_argument("--weights", type=float, nargs="+", help="how often each folder is drawn (default: equally)")
-    parser.add_argument("--count", type=int, default=FEED.count, help="patches per batch")
-    parser.add_argument("--side", type=int, default=FEED.side, help="side of a patch, pixels")
-    parser.add_argument("--seed", type=int, default=0, help="of all randomness")
-    parser.add_argument("--init", help="saved segmenter to go on from (default: a new one)")
-    parser.add_argument("--half", action="store_true", help="train in bfloat16")
-    parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
-    options = vars(parser.parse_args(arguments))
-    weights = options.pop("weights")
-    drawn = {name: options.pop(name) for name in ("count", "side", "seed")}
+
+def _is_whole(path: Path) -> bool:
+    """Whether a safetensors file is a segmenter, or damaged (then its reader says so), and not just weights."""
     try:
-        feed = Feed(weights=None if weights is None else tuple(weights), **drawn)
-        train_segmentation(feed=feed, **options)
-    except (ValueError, OSError) as error:
-        sys.stderr.write(f"error: {error}\n")
-        return 2
-    return 0
+        with safe_open(path, "pt") as file:
+            return "cytolineage" in (file.metadata() or {})
+    except (SafetensorError, OSError):
+        return True
 
 
-def _bucket(name: str) -> int:
-    """The tenth, 0..9, into which the hash of a name falls."""
-    return int(hashlib.sha1(name.encode()).hexdigest(), 16) % 10
+def _held(row: int, files: Files | Film, validation: float | int | None, *, film: bool) -> bool:
+    """Whether a picture is for validation."""
+    name = files.names[row]
+    if validation is None:
+        return row % 10 == 5 if film else _hash(name) % 10 in (2, 3)
+    if 0 <= validation < 1:
+        return row >= round(len(files) * (1 - validation)) if film else _hash(name) % 1000 < 1000 * validation
+    if validation < 2 or validation != int(validation):
+        raise ValueError(f"validation is {validation}: give {WORDS}")
+    return row % int(validation) == int(validation) - 1
 
 
-def _check_request(folders: Sequence[str | Path], output: Path) -> None:
+def _hash(name: str) -> int:
+    """A number that depends on the name alone."""
+    return int(hashlib.sha1(name.encode()).hexdigest(), 16)
+
+
+def _parts(folders: Sequence[str | Path], validation: str | float | None) -> list[Split]:
+    """Split all folders; a folder for validation alone is one more part, without pictures to learn from."""
+    try:
+        share = None if validation is None else float(validation)
+    except ValueError:
+        if not Path(str(validation)).exists():
+            raise ValueError(f"validation is {validation}: give {WORDS}") from None
+        other = find_pairs(str(validation))
+        none = other.only([])
+        own = Split("/".join(Path(str(validation)).resolve().parts[-2:]), none, other, none)
+        first, *more = [split(folder, 0.0) for folder in folders]
+        return [replace(first, validation=own.validation), *more]
+    return [split(folder, share) for folder in folders]
+
+
+def _method(name: str | None, first: Segmenter) -> Decoder:
+    """The decoder that is named; else that of the first weights, if it is one of ours."""
+    if name is not None:
+        return decoder_named(name)
+    return first.decoder if isinstance(first.decoder, tuple(DECODERS.values())) else Boundary()
+
+
+def _fitting(config: UNetConfig, files: Files | Film) -> UNetConfig:
+    """The network for pictures of so many axes and channels."""
+    image, labels = files[0]
+    return replace(config, dims=labels.ndim, inputs=image.shape[0] if image.ndim > labels.ndim else 1)
+
+
+def _first_channel(image: AnyArray, labels: IntArray) -> AnyArray:
+    return image[0] if image.ndim > labels.ndim else image
+
+
+def _check_request(folders: Sequence[str | Path], output: Path, decoder: str | None, *, log: Path | None) -> None:
     """Refuse at the start what would fail at the end."""
     if not folders:
         raise ValueError("no folder to learn from: give at least one folder of labelled pictures")
     if output.suffix != ".safetensors" or not output.parent.is_dir():
         raise ValueError(f"{output} cannot be written: give a .safetensors file in a folder that exists")
+    if decoder is not None:
+        decoder_named(decoder)
+    if log is not None and not (log / RESUME).is_file():
+        raise ValueError(f"there is nothing to resume: {log / RESUME} is not there; begin anew, without resume")
 
 
 def _about(parts: Sequence[Split], feed: Feed, *, minutes: float, before: Mapping[str, Any]) -> dict[str, Any]:
@@ -193,7 +286,3 @@ def _about(parts: Sequence[Split], feed: Feed, *, minutes: float, before: Mappin
         "torch": torch.__version__,
         "before": dict(before),
     }
-
-
-if __name__ == "__main__":
-    sys.exit(main())

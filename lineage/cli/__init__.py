@@ -9,10 +9,10 @@ import typer
 
 from lineage import __version__
 
-from . import comparing, files, linking, making, seeing
+from . import comparing, diagnosing, files, linking, making, models, restoring, seeing, training, weighing
 from .shared import app
 
-__all__ = ["app", "comparing", "files", "linking", "main", "making", "seeing"]
+__all__ = ["app", "comparing", "diagnosing", "files", "linking", "main", "making", "models", "restoring", "seeing", "training", "weighing"]
 
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]  # of click, or of the copy of click that newer typers carry
 

@@ -4,11 +4,19 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from segmentation.decoders.affinity import Affinity
 from segmentation.decoders.boundary import Boundary
+from segmentation.decoders.classes import Classes
+from segmentation.decoders.components import Components
+from segmentation.decoders.distance import Distance
 from segmentation.decoders.interface import Decoder as Decoder
 
 DECODERS: Mapping[str, type[Any]] = {
     "boundary": Boundary,
+    "components": Components,
+    "distance": Distance,
+    "affinity": Affinity,
+    "classes": Classes,
 }
 
 

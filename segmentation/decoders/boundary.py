@@ -5,12 +5,11 @@ from typing import ClassVar
 
 import numpy as np
 from scipy.special import expit
-from skimage.measure import label
 from torch import Tensor
 
-from segmentation.arrays import BoolArray, FloatArray, IntArray
+from segmentation.arrays import FloatArray, IntArray
 from segmentation.decoders.interface import Grid
-from segmentation.flooding import drop_small, flood
+from segmentation.flooding import drop_small, drop_unsure, flood_without_small, parts, with_seedless
 from segmentation.losses import BCEDice
 from segmentation.targets import targets
 
@@ -25,6 +24,8 @@ class Boundary:
         levels: thresholds of the distance channel, 0..1; a seed that falls apart above one of them becomes its parts.
         smallest: least size of a cell, pixels; smaller ones go to a touching neighbour or vanish.
         speck: least size of a seed and of its parts, pixels.
+        sure: least mean foreground of a cell, 0..1; blurred or dim shapes of which the network is less sure vanish. 0: all stay.
+        spacing: size of a pixel along each axis, in any unit, for the depths that are taught; None: equal.
     """
 
     seed: float = 0.5
@@ -32,6 +33,8 @@ class Boundary:
     levels: tuple[float, ...] = (0.3, 0.4, 0.5, 0.6, 0.7)
     smallest: int = 20
     speck: int = 3
+    sure: float = 0.0
+    spacing: tuple[float, ...] | None = None
 
     grid: ClassVar[Grid] = {
         "levels": ((), (0.5,), (0.4, 0.5, 0.6), (0.3, 0.4, 0.5, 0.6, 0.7), (0.4, 0.5, 0.6, 0.7, 0.8)),
@@ -39,10 +42,15 @@ class Boundary:
         "mask": (0.4, 0.5, 0.6),
         "seed": (0.0, 0.25, 0.5, 0.8),
         "smallest": (8, 15, 25, 40),
+        "sure": (0.0, 0.6, 0.7, 0.8),
     }
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "levels", tuple(sorted(self.levels)))  # a list when it comes from a file
+        if self.spacing is not None:
+            object.__setattr__(self, "spacing", tuple(float(s) for s in self.spacing))
+        if not 0 <= self.sure < 1 or not all(s > 0 for s in self.spacing or ()):
+            raise ValueError(f"sure is {self.sure} and spacing {self.spacing}: give sure in 0..1, without 1, and positive sizes or None")
         if not (-1 <= self.seed < 1 and 0 <= self.mask < 1 and all(0 <= level < 1 for level in self.levels)):
             raise ValueError(
                 f"thresholds are seed {self.seed}, mask {self.mask}, levels {self.levels}: give seed in -1..1, mask and levels in 0..1"
@@ -62,7 +70,7 @@ class Boundary:
         Returns:
             float32 (3, [Z,] Y, X) in 0..1, -1 where unknown.
         """
-        return targets(labels)
+        return targets(labels, self.spacing)
 
     def loss(self, answers: Tensor, wanted: Tensor) -> Tensor:
         """Cross-entropy plus Dice, averaged over the three channels.
@@ -97,41 +105,19 @@ class Boundary:
             raise ValueError(f"probabilities have shape {said.shape}: give (2 or 3, [Z,] Y, X)")
         foreground, boundary = said[0], said[1]
         mask = foreground > self.mask
-        seeds = drop_small(_parts(mask & (foreground - boundary > self.seed)), self.speck)
+        seeds = drop_small(parts(mask & (foreground - boundary > self.seed)), self.speck)
         for level in self.levels if len(said) > 2 else ():
-            deep = drop_small(_parts((seeds > 0) & (said[2] > level)), self.speck)
+            deep = drop_small(parts((seeds > 0) & (said[2] > level)), self.speck)
             seeds = _split(seeds, deep)
-        seeds = _with_seedless(seeds, mask)
         landscape = boundary - foreground - sum(said[2:])  # cells are valleys, their rims ridges
-        return self._without_small(flood(landscape, seeds, mask), landscape, mask)
-
-    def _without_small(self, labels: IntArray, landscape: FloatArray, mask: BoolArray) -> IntArray:
-        """Give the pixels of too small cells to their neighbours by flooding once more."""
-        sizes = np.bincount(labels.ravel())[1:]
-        kept = drop_small(labels, self.smallest)
-        if not (sizes < self.smallest).any() or not kept.any():
-            return kept
-        return flood(landscape, kept, mask)
+        labels = flood_without_small(landscape, with_seedless(seeds, mask), mask, self.smallest)
+        return drop_unsure(labels, foreground, self.sure)
 
 
-def _parts(mask: BoolArray) -> IntArray:
-    """Number the face-connected parts of a mask."""
-    return np.asarray(label(mask, connectivity=1), np.int32)
-
-
-def _split(seeds: IntArray, parts: IntArray) -> IntArray:
+def _split(seeds: IntArray, pieces: IntArray) -> IntArray:
     """Replace the seeds that hold two or more parts by these parts."""
-    home = np.zeros(int(parts.max(initial=0)) + 1, np.int64)
-    home[parts[parts > 0]] = seeds[parts > 0]
+    home = np.zeros(int(pieces.max(initial=0)) + 1, np.int64)
+    home[pieces[pieces > 0]] = seeds[pieces > 0]
     several = np.bincount(home[1:], minlength=int(seeds.max(initial=0)) + 1) > 1
     several[0] = False
-    return np.where(several[seeds], np.where(parts > 0, parts + seeds.max(initial=0), 0), seeds)
-
-
-def _with_seedless(seeds: IntArray, mask: BoolArray) -> IntArray:
-    """Make every part of the mask that holds no seed a seed of its own, so that small cells survive."""
-    parts = _parts(mask)
-    lonely = np.ones(int(parts.max(initial=0)) + 1, bool)
-    lonely[parts[seeds > 0]] = False
-    lonely[0] = False
-    return np.where(lonely[parts], parts + seeds.max(initial=0), seeds)
+    return np.where(several[seeds], np.where(pieces > 0, pieces + seeds.max(initial=0), 0), seeds)

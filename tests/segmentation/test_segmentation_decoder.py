@@ -73,6 +73,16 @@ def test_a_fragment_goes_to_its_neighbour_by_flooding():
     assert found.max() == 1 and (found > 0).sum() == 200
 
 
+def test_what_the_network_is_unsure_of_vanishes():
+    labels = touching_discs()
+    said = targets(labels)
+    said[0] *= np.array([0, 0.9, 0.6, 0.9, 0.9, 0.65, 0.9, 0.9])[labels]
+    assert Boundary()(said).max() == 7
+    found = Boundary(sure=0.7)(said)
+    assert (count(np.where(np.isin(labels, (2, 5)), 0, labels), found, (0.8,)).ap == 1).all()
+    assert Boundary(sure=0.95)(said).max() == 0
+
+
 def test_three_dimensions():
     labels = np.zeros((10, 16, 30), np.int32)
     labels[2:8, 3:13, 3:15], labels[2:8, 3:13, 15:27] = 1, 2
@@ -118,6 +128,10 @@ def test_both_floods_and_distances_agree(monkeypatch, shape):
         (
             lambda: Boundary(seed=1.5, levels=()),
             "thresholds are seed 1.5, mask 0.5, levels (): give seed in -1..1, mask and levels in 0..1",
+        ),
+        (
+            lambda: Boundary(sure=1.0),
+            "sure is 1.0 and spacing None: give sure in 0..1, without 1, and positive sizes or None",
         ),
         (
             lambda: Boundary()(np.zeros((8, 9))),

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import tifffile
 
+from segmentation.augment import Shade, Warp
 from segmentation.normalise import Percentiles
-from segmentation.patches import Feed, Files, Sampler, batches, find_pairs, unknown_rim
+from segmentation.patches import Feed, Files, Sampler, apart, batches, find_pairs, unknown_rim
 from segmentation.targets import targets
 
 
@@ -106,6 +107,80 @@ def test_batches_have_the_promised_shape_and_repeat_with_the_seed(folder):
     assert np.array_equal(pictures, first(0)[0]) and not np.array_equal(pictures, first(1)[0])
 
 
+def test_a_batch_depends_on_the_seed_and_its_number_alone(make_discs):
+    pairs = [make_discs(np.random.default_rng(s), side=40, count=2) for s in range(3)]
+
+    def supply(keep):
+        feed = Feed(count=2, side=16, seed=4, keep=keep)
+        return batches(Sampler([pairs], Percentiles(), feed), targets, feed)
+
+    straight, skipping = supply(3), supply(1)
+    drawn = [next(straight) for _ in range(5)]
+    skipping.skip(3)
+    for pictures, wanted in drawn[3:]:
+        again = next(skipping)
+        assert np.array_equal(again[0], pictures) and np.array_equal(again[1], wanted)
+    assert not np.array_equal(drawn[0][0], drawn[1][0])
+
+
+def test_channels_are_normalised_each_for_itself_and_warped_alike(make_discs):
+    image, labels = make_discs(np.random.default_rng(0), side=40, count=3)
+    still = Shade(gain=(1, 1), gamma=(1, 1), haze=0, noise=0, blur=0)
+    feed = Feed(count=2, side=(16, 24), shade=still)
+    sampler = Sampler([[(np.stack([image, 50 - 7 * image]), labels)]], Percentiles(low=0, high=100, compress=0), feed, channels=2)
+    pictures, wanted = next(batches(sampler, targets, feed))
+    assert pictures.shape == (2, 2, 16, 24) and wanted.shape == (2, 3, 16, 24)
+    assert pictures[:, 0] == pytest.approx(1 - pictures[:, 1], abs=1e-5)
+
+
+def test_stacks_are_cut_with_sides_of_their_own():
+    labels = np.zeros((6, 40, 40), np.int32)
+    labels[2:4, 10:20, 10:20] = 1
+    feed = Feed(count=2, side=(4, 16, 24), warp=Warp(anisotropy=4.0))
+    sampler = Sampler([[(labels * 1.0 + np.arange(6)[:, None, None], labels)]], Percentiles(), feed)
+    pictures, wanted = next(batches(sampler, targets, feed, dims=3))
+    assert pictures.shape == (2, 1, 4, 16, 24) and wanted.shape == (2, 3, 4, 16, 24)
+    assert Feed().size(2) == (160, 160) and Feed().size(3) == (48, 48, 48)
+    with pytest.raises(ValueError, match=r"^labels have shape \(6, 40, 40\): the network takes pictures of 2 spatial axes$"):
+        next(batches(sampler, targets, Feed(side=8)))
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 30), (7, 5)])
+def test_pictures_smaller_than_the_patch_are_mirrored(shape):
+    labels = np.ones(shape, np.int32)
+    feed = Feed(count=4, side=24, warp=Warp(plain=0.5))
+    pictures, wanted = next(batches(Sampler([[(np.random.default_rng(0).random(shape), labels)]], Percentiles(), feed), targets, feed))
+    assert pictures.shape == (4, 1, 24, 24) and np.isfinite(pictures).all()
+    assert (wanted[:, 0] == 1).all()
+
+
+def test_a_cell_and_its_mirror_image_are_two_unless_they_touch():
+    labels = np.array([[5, 0, 5, 5, -1], [0, 0, 0, 0, 5], [3, 0, 0, 0, 0]])
+    assert apart(labels).tolist() == [[1, 0, 2, 2, -1], [0, 0, 0, 0, 2], [3, 0, 0, 0, 0]]
+    seen = []
+    film = [(np.random.default_rng(0).random((12, 12)), np.pad(np.ones((2, 2), np.int32), ((5, 5), (2, 8))))]
+    feed = Feed(count=20, side=24, warp=Warp(plain=1.0))
+    next(batches(Sampler([film], Percentiles(), feed), lambda labels: seen.append(labels) or labels[None].astype(np.float32), feed))
+    assert max(truth.max() for truth in seen) > 2 and all(truth.max() == len(np.unique(truth)) - 1 for truth in seen)
+
+
+def test_classes_keep_their_numbers_beyond_the_rim():
+    labels = np.full((9, 9), 7, np.int32)
+    feed = Feed(count=2, side=16)
+    sampler = Sampler([[(np.random.default_rng(0).random((9, 9)), labels)]], Percentiles(), feed)
+    for classes, number in ((False, 1), (True, 7)):
+        _, wanted = next(batches(sampler, lambda truth: truth[None].astype(np.float32), feed, classes=classes))
+        assert (wanted == number).all()
+
+
+def test_memory_is_bounded_by_megabytes_too():
+    pairs = [(np.random.default_rng(s).random((400, 400)), np.ones((400, 400), np.int32)) for s in range(4)]  # 1.2 MB each as they are kept
+    sampler, rng = Sampler([pairs], Percentiles(), Feed(memory=3)), np.random.default_rng(0)
+    for _ in range(20):
+        sampler(rng)
+        assert 1 <= len(sampler._cache) <= 2
+
+
 def test_no_truth_is_refused(tmp_path):
     message = (
         f"{tmp_path} has no labelled pictures: give a folder with images/ and labels/, "
@@ -140,7 +215,35 @@ def test_pictures_and_labels_of_different_shape_are_refused_by_name(folder):
             lambda p: Sampler([[p]], Percentiles(), Feed(weights=(1, 2))),
             "weights are (1, 2): give one of at least 0 for each of 1 sources",
         ),
-        (lambda p: Feed(count=0), "count is 0, side 160 and keep 1000: give integers of at least 1"),
+        (lambda p: Feed(count=0), "count is 0, side None, keep 1000 and memory 2048: give integers of at least 1"),
+        (lambda p: Feed(side=(8, 0)), "count is 10, side (8, 0), keep 1000 and memory 2048: give integers of at least 1"),
+        (lambda p: Feed(foreground=2), "foreground is 2: give a share in 0..1"),
+        (lambda p: Feed(side=(8, 8)).size(3), "side is (8, 8): give one number, or one for each of 3 axes"),
+        (
+            lambda p: Sampler([[p]], Percentiles(), channels=2)(np.random.default_rng(0)),
+            "pair 0 of source 0 has 1 channel(s), its image has shape (4, 4): the network takes 2",
+        ),
+        (
+            lambda p: Sampler([[(np.stack([p[0]] * 3), p[1])]], Percentiles())(np.random.default_rng(0)),
+            "pair 0 of source 0 has 3 channel(s), its image has shape (3, 4, 4): the network takes 1",
+        ),
+        (
+            lambda p: Sampler([[(p[0] * np.nan, p[1])]], Percentiles())(np.random.default_rng(0)),
+            "pair 0 of source 0: image has 16 NaN or infinite pixels, the first at (0, 0): replace them by finite values",
+        ),
+        (
+            lambda p: Sampler([[(p[0][:0], p[1][:0])]], Percentiles())(np.random.default_rng(0)),
+            "pair 0 of source 0 has no pixels, its shape is (0, 4): give pictures of at least one pixel",
+        ),
+        (
+            lambda p: Sampler([[(p[0], p[1].astype(float))]], Percentiles())(np.random.default_rng(0)),
+            "pair 0 of source 0 has an image of shape (4, 4) and float64 labels of shape (4, 4): "
+            "give integer labels of the shape of the image",
+        ),
+        (
+            lambda p: Sampler([[p]], Percentiles())(np.random.default_rng(0)),
+            "none of the 1 label pictures has a cell: give at least one with a number above 0",
+        ),
         (lambda p: Files(("a",), ()), "1 images but 0 label files: give one for each"),
         (
             lambda p: Sampler([[(p[0], p[1][1:])]], Percentiles())(np.random.default_rng(0)),

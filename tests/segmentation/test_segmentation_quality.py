@@ -4,8 +4,9 @@ import re
 
 import numpy as np
 import pytest
+from scipy.optimize import linear_sum_assignment
 
-from segmentation.quality import THRESHOLDS, count, overlaps, scores, seg
+from segmentation.quality import THRESHOLDS, count, dice, overlaps, scores, seg
 
 TRUTH = np.zeros((10, 20), np.int32)
 TRUTH[1:5, 1:5] = 3  # 16 pixels
@@ -103,12 +104,67 @@ def test_pooled_and_per_image_differ_as_defined():
     assert scores([]) == {}
 
 
+def best_matching(truth, result, threshold):
+    """The notes' definition, word for word: IoU of every pair, one-to-one by the Hungarian method."""
+    a, b = (np.unique(x[x > 0]) for x in (truth, result))
+    iou = np.array([[((truth == i) & (result == j)).sum() / ((truth == i) | (result == j)).sum() for j in b] for i in a])
+    iou = iou.reshape(len(a), len(b))
+    rows, columns = linear_sum_assignment(-(iou >= threshold).astype(float) - iou / (2 * max(min(iou.shape), 1)))
+    good = iou[rows, columns] >= threshold
+    hits = int(good.sum())
+    return hits, len(b) - hits, len(a) - hits, float(iou[rows, columns][good].sum())
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("threshold", [0.5, 0.7, 0.9])
+def test_ap_f1_and_pq_equal_the_definition_by_the_hungarian_method(seed, threshold):
+    rng = np.random.default_rng(seed)
+    truth = np.kron(rng.integers(0, 9, (4, 5)), np.ones((4, 4), int))
+    result = np.where(rng.random(truth.shape) < 0.12 * (seed + 1), np.roll(truth, 1, 1), truth * 7)
+    hits, wrong, missed, iou = best_matching(truth, result, threshold)
+    c = count(truth, result, (threshold,))
+    assert (c.hits, c.wrong, c.missed, c.iou) == (hits, wrong, missed, pytest.approx(iou))
+    assert c.ap == pytest.approx(hits / (hits + wrong + missed))
+    assert c.f1 == pytest.approx(2 * hits / (2 * hits + wrong + missed))
+    assert c.pq == pytest.approx(iou / (hits + wrong / 2 + missed / 2))
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int32, np.int64])
+@pytest.mark.parametrize("factor", [1, 20])
+def test_the_joint_histogram_is_the_same_for_low_and_high_numbers_and_every_type(dtype, factor):
+    rng = np.random.default_rng(0)
+    truth, result = rng.integers(0, 12, (2, 3, 4, 5))
+    expected = [[((truth == a) & (result == b)).sum() for b in np.unique([0, *result.flat])] for a in np.unique([0, *truth.flat])]
+    assert overlaps((truth * factor).astype(dtype), result.astype(dtype)).toarray().tolist() == expected
+    assert overlaps(truth * 10**12 * factor, result).toarray().tolist() == expected
+
+
+def test_dice_by_hand():
+    truth = np.array([[0, 1, 1, 1, 2, 2, 0, -1]])
+    result = np.array([[0, 1, 1, 2, 2, 0, 0, 2]])
+    table = dice([(truth, result)])
+    assert table["dice_pooled_1"] == table["dice_image_1"] == pytest.approx(2 * 2 / (3 + 2))
+    assert table["dice_pooled_2"] == pytest.approx(2 * 1 / (2 + 2))
+    assert table["dice_pooled_mean"] == pytest.approx((4 / 5 + 1 / 2) / 2)
+
+
+def test_dice_pooled_and_per_image_differ_as_defined_and_absent_classes_are_no_fault():
+    full, none = np.ones((2, 3), int), np.zeros((2, 3), int)
+    table = dice([(full, full), (full, none), (none, none)])
+    assert table["dice_image_1"] == pytest.approx((1 + 0 + 1) / 3)
+    assert table["dice_pooled_1"] == pytest.approx(2 * 6 / (12 + 6))
+    assert dice([(none, none)])["dice_pooled_mean"] == dice([(none, none)], [1, 2])["dice_image_2"] == 1
+    assert dice([(full, full)], [1, 5]) == dice([(full, full)]) | {"dice_pooled_5": 1, "dice_image_5": 1}
+    assert dice([(full, none)])["dice_pooled_mean"] == 0 and dice([]) == {}
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
         (lambda a: count(a, a, (0.3,)), "thresholds are (0.3,): give numbers in 0.5..1"),
         (lambda a: count(a, a[1:]), "truth has shape (10, 20) and result (9, 20): give one shape"),
         (lambda a: count(a * 1.0, a), "truth has dtype float64: give integer labels"),
+        (lambda a: dice([(a, a[1:])]), "truth has shape (10, 20) and result (9, 20): give one shape"),
         (lambda a: seg([(a, a * 1.0)]), "result has dtype float64: give integer labels"),
         (
             lambda a: count(a, a, (0.5,)) + count(a, a, (0.6,)),

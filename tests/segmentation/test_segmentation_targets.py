@@ -5,8 +5,8 @@ import re
 import numpy as np
 import pytest
 
-from segmentation.flooding import distance_inside
-from segmentation.targets import boundaries, depth, targets
+from segmentation.flooding import distance_inside, fill_holes, flood_without_small, with_seedless
+from segmentation.targets import boundaries, centre_and_depth, depth, foreground, same_cell, targets
 
 
 def picture(text):
@@ -88,3 +88,85 @@ def test_distance_equals_brute_force(spacing):
 
 def test_distance_without_any_outside_is_the_longest_side():
     assert (distance_inside(np.ones((3, 5), bool), (4.0, 2.0)) == 12).all()
+
+
+def test_foreground_knows_three_things():
+    assert foreground(picture("?0 92")).tolist() == [[-1, 0], [1, 1]]
+    assert foreground(np.array([[0, 65535]], np.uint16)).tolist() == [[0, 1]]
+
+
+def test_nearness_and_depth_by_hand():
+    near, deep = centre_and_depth(picture("0000000 0111110 0111110 0111110 0000000"))
+    far = np.hypot(1, 2)
+    row = 1 - np.array([2, 1, 0, 1, 2]) / far
+    assert near[2, 1:6] == pytest.approx(row)
+    assert near[1, 1] == pytest.approx(0) and near[1, 3] == pytest.approx(1 - 1 / far)
+    assert deep[1:4, 1:6].tolist() == [[0.5] * 5, [0.5, 1, 1, 1, 0.5], [0.5] * 5]
+    assert not near[0].any() and not deep[:, 0].any()
+
+
+def test_cells_that_touch_have_a_rim_each():
+    deep = centre_and_depth(picture("1112222"))[1]
+    assert deep == pytest.approx(np.array([[1, 2 / 3, 1 / 3, 1 / 4, 1 / 2, 3 / 4, 1]]))
+
+
+def test_one_and_two_pixels_are_all_centre():
+    assert (centre_and_depth(picture("0500 0000 0077"))[:, [0, 2, 2], [1, 2, 3]] == 1).all()
+
+
+def test_the_centre_of_a_ring_lies_in_the_ring():
+    labels = np.ones((9, 9), int)
+    labels[3:6, 3:6] = 0
+    labels = np.pad(labels, 2)
+    near, deep = centre_and_depth(labels)
+    assert near.max() == 1 and labels[np.unravel_index(near.argmax(), near.shape)] == 1
+    assert deep[np.unravel_index(near.argmax(), near.shape)] >= 0.5
+
+
+def test_spacing_stretches_an_axis():
+    labels = np.zeros((9, 9), int)
+    labels[2:7, 2:7] = 1
+    near, deep = centre_and_depth(labels, (4.0, 1.0))
+    assert near[4, 2] > near[2, 4] and deep[4, 2] == pytest.approx(1 / 3) and deep[2, 4] == 1
+    assert depth(labels, (4.0, 1.0))[2, 4] == 1 > depth(labels)[2, 4]
+    assert (targets(labels, (4.0, 1.0))[2] == depth(labels, (4.0, 1.0))).all()
+
+
+def test_same_cell_by_hand():
+    together = same_cell(picture("1120 11?0"), ((0, 1), (1, 0), (0, -2), (5, 0)))
+    assert together[0].tolist() == [[1, 0, 0, -1], [1, -1, -1, -1]]
+    assert together[1].tolist() == [[1, 1, -1, 0], [-1] * 4]
+    assert together[2].tolist() == [[-1, -1, 0, 0], [-1, -1, -1, 0]]
+    assert (together[3] == -1).all()
+
+
+@pytest.mark.parametrize("offset", [(1, 0), (-2, 1), (0, -3), (4, 4)])
+def test_same_cell_equals_its_definition(offset):
+    labels = np.random.default_rng(0).integers(-1, 3, (7, 9))
+    together = same_cell(labels, (offset,))[0]
+    for y, x in np.ndindex(labels.shape):
+        b, a = y + offset[0], x + offset[1]
+        if not (0 <= b < 7 and 0 <= a < 9) or labels[y, x] < 0 or labels[b, a] < 0:
+            assert together[y, x] == -1
+        else:
+            assert together[y, x] == (labels[y, x] == labels[b, a] > 0)
+
+
+def test_holes_are_filled_where_one_cell_encloses_them():
+    labels = picture("111110 101120 111220 112020 112220 000000")
+    assert (fill_holes(labels, 1) == picture("111110 111120 111220 112220 112220 000000")).all()
+    assert (fill_holes(labels, 0) == labels).all() and fill_holes(labels, 9).dtype == np.int32
+    touching = picture("111222 100002 111222")  # two cells enclose it: whose is it?
+    assert (fill_holes(touching, 100) == touching).all()
+    assert (fill_holes(picture("011 101 110"), 100) == picture("011 101 110")).all()  # open across a corner
+    assert (fill_holes(picture("111 101 101"), 100) == picture("111 101 101")).all()  # open to the rim
+
+
+def test_small_cells_go_to_those_they_touch_and_parts_without_seed_survive():
+    mask = picture("1111111 0000000 1100000") > 0
+    seeds = with_seedless(picture("1000002 0000000 0000000"), mask)
+    assert seeds.tolist() == [[1, 0, 0, 0, 0, 0, 2], [0] * 7, [4, 4, 0, 0, 0, 0, 0]]
+    landscape = np.array([[0, 1, 2, 3, 4, 5, 0]] + [[0] * 7] * 2, float)
+    found = flood_without_small(landscape, seeds, mask, 1)
+    assert found[0].tolist() == [1, 1, 1, 1, 1, 2, 2] and found[2].tolist() == [3, 3, 0, 0, 0, 0, 0]
+    assert flood_without_small(landscape, seeds, mask, 3).tolist() == [[1] * 7, [0] * 7, [0] * 7]

@@ -7,9 +7,14 @@ import re
 import numpy as np
 import pytest
 import tifffile
+import torch
+from safetensors.torch import save_file
 
-from segmentation.segmenter import load
-from segmentation.training import main, split, train_segmentation
+from segmentation.decoders.components import Components
+from segmentation.patches import Feed
+from segmentation.segmenter import Segmenter, load
+from segmentation.training import split, start, train_segmentation
+from segmentation.unet import UNetConfig
 
 
 @pytest.fixture
@@ -47,28 +52,28 @@ def test_sequences_are_split_in_time(sequence):
     assert len(parts.train) == 9
 
 
-def test_the_command_writes_model_log_and_scores(folder, tmp_path):
+def test_the_command_writes_model_log_and_scores(folder, tmp_path, run):
     output = tmp_path / "model.safetensors"
-    words = [str(folder), "-o", str(output), "--steps", "2", "--count", "2", "--side", "32", "--device", "cpu"]
-    assert main([*words, "--minutes", "1", "--weights", "2"]) == 0
+    words = ["train", "segmentation", folder, "-o", output, "--steps", "2", "--count", "2", "--side", "32", "--device", "cpu"]
+    assert run(*words, "--minutes", "1", "--weights", "2", "--width", "4", "--depth", "2", "--rate", "1e-3")[0] == 0
     model = load(output)
     notes = json.loads(output.with_suffix(".json").read_text())
     assert notes["folders"] == model.about["folders"] == {f"{tmp_path.name}/data": notes["folders"][f"{tmp_path.name}/data"]}
     assert {"ap_pooled_0.50", "ap_image_0.50", "SEG"} < set(notes["scores"][f"{tmp_path.name}/data validation model"])
     assert notes["scores"][f"{tmp_path.name}/data validation classical"]["ap_pooled_0.50"] > 0.5
     assert (tmp_path / "model.log" / "log.csv").is_file()
-    assert main([*words, "--init", str(output)]) == 0
+    assert (model.network.config.width, model.network.config.depth) == (4, 2)
+    assert run(*words, "--init", output)[0] == 0
     assert load(output).about["before"]["feed"]["weights"] == [2.0]
 
 
-def test_bad_input_is_one_line_and_exit_code_2(tmp_path, capsys):
-    assert main([str(tmp_path), "-o", str(tmp_path / "m.safetensors")]) == 2
-    said = capsys.readouterr()
+def test_bad_input_is_one_line_and_exit_code_2(tmp_path, run):
+    code, printed, err = run("train", "segmentation", tmp_path, "-o", tmp_path / "m.safetensors")
     message = (
-        f"error: {tmp_path} has no labelled pictures: give a folder with images/ and labels/, "
+        f"lineage: {tmp_path} has no labelled pictures: give a folder with images/ and labels/, "
         "or a sequence NN beside which lies NN_ST/SEG or NN_GT/SEG\n"
     )
-    assert said.err == message and said.out == ""
+    assert (code, printed, err) == (2, "", message)
     assert not list(tmp_path.iterdir())
 
 
@@ -98,3 +103,129 @@ def test_too_few_pictures_are_refused(folder):
     message = f"{folder} leaves no picture to learn from: 1 pictures are too few"
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         split(folder)
+
+
+def names(files):
+    return [p.stem for p in files.images]
+
+
+def test_a_share_is_held_by_name_whatever_else_is_there(folder):
+    few, many = (set(names(split(folder, share).validation)) for share in (0.2, 0.6))
+    assert few < many and len(many) < 12
+    for kind in ("images", "labels"):
+        (folder / kind / "n0.tif").rename(folder / kind / "m0.tif")
+    assert set(names(split(folder, 0.6).validation)) - {"m0"} == many - {"n0"}
+    assert len(split(folder, 0.0).train) == 12
+
+
+def test_of_a_film_a_share_is_its_end_and_every_nth_is_every_nth(sequence):
+    assert names(split(sequence, 0.25).validation) == [f"t{t:03}" for t in range(15, 20)]
+    assert names(split(sequence, 5).validation) == ["t004", "t009", "t014", "t019"]
+    assert len(split(sequence, 5).train) == 16 and len(split(sequence, 5).test) == 0
+
+
+@pytest.mark.parametrize("given", [1, 1.5, -0.1, 2.5])
+def test_other_numbers_split_nothing(folder, given):
+    message = f"validation is {given}: give a share such as 0.2, every n-th picture such as 5, or a folder"
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        split(folder, given)
+
+
+QUICK = {"steps": 1, "minutes": None, "feed": Feed(count=1, side=16), "device": "cpu"}
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    path = tmp_path_factory.mktemp("tiny") / "tiny.safetensors"
+    Segmenter.new(UNetConfig(width=2, depth=1), device="cpu").save(path)
+    return path
+
+
+def test_a_folder_may_be_for_validation_alone_and_the_decoder_another(folder, tiny, tmp_path):
+    other = tmp_path / "other"
+    for kind in ("images", "labels"):
+        (other / kind).mkdir(parents=True)
+        tifffile.imwrite(other / kind / "v.tif", tifffile.imread(folder / kind / "n1.tif"))
+    table = train_segmentation(
+        [folder], tmp_path / "m.safetensors", init=tiny, decoder="components", validation=str(other), freeze="encoder", **QUICK
+    )
+    assert list(table) == [f"{tmp_path.name}/data validation model", f"{tmp_path.name}/data validation classical"]
+    model = load(tmp_path / "m.safetensors")
+    assert isinstance(model.decoder, Components) and model.about["folders"] == {
+        f"{tmp_path.name}/data": {"train": 12, "validation": 1, "test": 0}
+    }
+    old = load(tiny).network.state_dict()
+    assert torch.equal(model.network.state_dict()["down.0.0.weight"], old["down.0.0.weight"])
+    assert (tmp_path / "m.log" / "examples.png").is_file()
+
+
+def test_stacks_with_channels_get_a_network_of_their_own(tmp_path):
+    rng = np.random.default_rng(0)
+    labels = np.zeros((2, 4, 16, 16), np.uint16)
+    labels[:, 1:3, 4:12, 4:12] = 1
+    np.save(tmp_path / "images.npy", rng.random((2, 2, 4, 16, 16)))
+    np.save(tmp_path / "labels.npy", labels)
+    train_segmentation([tmp_path], tmp_path / "m.safetensors", validation=0.0, **QUICK | {"feed": Feed(count=2, side=16)})
+    config = load(tmp_path / "m.safetensors").network.config
+    assert (config.dims, config.inputs) == (3, 2)
+
+
+def test_a_stopped_command_is_resumed_and_leaves_no_model_before(folder, tiny, tmp_path):
+    output = tmp_path / "m.safetensors"
+
+    def stopping(items, what):
+        for i, item in enumerate(items):
+            if what == "training" and i == 1:
+                raise KeyboardInterrupt
+            yield item
+
+    how = QUICK | {"steps": 2, "init": tiny, "validation": 0.0}
+    with pytest.raises(
+        KeyboardInterrupt, match=f"^training stopped at step 1; it can be resumed from {re.escape(str(tmp_path / 'm.log'))}$"
+    ):
+        train_segmentation([folder], output, progress=stopping, **how)
+    assert not output.exists()
+    train_segmentation([folder], output, resume=True, **how)
+    train_segmentation([folder], tmp_path / "n.safetensors", **how)
+    one, other = (load(path).network.state_dict() for path in (output, tmp_path / "n.safetensors"))
+    assert all(torch.equal(value, other[name]) for name, value in one.items())
+
+
+def test_weights_to_go_on_from(tiny, tmp_path):
+    assert start("nuclei-2d", device="cpu").network.config.depth == 4
+    model = start(tiny, device="cpu")
+    assert model.network.config.width == 2 and model.device == "cpu"
+    state = tmp_path / "state.pt"
+    torch.save(model.network.state_dict(), state)
+    bare = tmp_path / "state.safetensors"
+    save_file(model.network.state_dict(), bare)
+    for path in (state, bare):
+        again = start(path, like=model)
+        assert all(torch.equal(v, model.network.state_dict()[k]) for k, v in again.network.state_dict().items())
+        message = f"{path} belongs to another network: its tensor down.0.0.weight has shape (2, 1, 3, 3), wanted (16, 1, 3, 3)"
+        with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+            start(path)
+    with pytest.raises(ValueError, match=r"^no segmenter 'nowhere': give the path of a file or one of [\w, -]+$"):
+        start("nowhere")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"decoder": "magic"}, r"decoder 'magic' is unknown: take one of [\w, ]+"),
+        ({"resume": True}, r"there is nothing to resume: [^\n]+m.log/resume.safetensors is not there; begin anew, without resume"),
+        ({"validation": "tomorrow"}, "validation is tomorrow: give a share such as 0.2, every n-th picture such as 5, or a folder"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused_and_nothing_appears(folder, tmp_path, changes, message):
+    with pytest.raises(ValueError, match=f"^{message}$"):
+        train_segmentation([folder], tmp_path / "m.safetensors", **QUICK | changes)
+    assert [path.name for path in tmp_path.iterdir()] == ["data"]
+
+
+def test_flat_weights_for_stacks_are_refused(tiny, tmp_path):
+    np.save(tmp_path / "images.npy", np.zeros((2, 4, 16, 16)))
+    np.save(tmp_path / "labels.npy", np.ones((2, 4, 16, 16), int))
+    message = f"{tiny} works in 2D, the pictures are 3D: give other weights, or none"
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        train_segmentation([tmp_path], tmp_path / "m.safetensors", init=tiny, validation=0.0, **QUICK)

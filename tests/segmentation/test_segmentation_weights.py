@@ -1,5 +1,6 @@
 """What we ship: the promises of the package and of the nuclei-2d weights."""
 
+import json
 import os
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
 from scipy.special import expit
 
 import segmentation
@@ -15,6 +17,7 @@ from segmentation.patches import find_pairs
 from segmentation.quality import count, seg
 from segmentation.segmenter import WEIGHTS
 from segmentation.tiles import predict
+from segmentation.unet import UNet, UNetConfig
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +75,29 @@ def test_tiles_of_the_shipped_network_change_nothing(nuclei, shape):
     one, tiled = (expit(predict(nuclei.network, picture, tile=tile, device="cpu")) for tile in (None, 128))
     assert one.shape == (3, *shape) and one.std() > 0.01
     assert np.abs(tiled - one).max() < 1e-5
+
+
+def shipped():
+    """Every file of weights in the house."""
+    root = Path(segmentation.__file__).parents[1]
+    return sorted([*root.glob("segmentation/weights/*.safetensors"), *root.glob("restoration/weights/*.safetensors")])
+
+
+@pytest.mark.parametrize("path", shipped(), ids=lambda path: path.stem)
+def test_tiles_change_nothing_in_any_shipped_network(path):
+    with safe_open(path, "pt") as file:
+        description = json.loads(file.metadata()["cytolineage"])
+        tensors = {name: file.get_tensor(name).float() for name in file.keys()}
+    network = UNet(UNetConfig(**description["network"]))
+    network.load_state_dict(tensors)
+    config = network.config
+    for axis, (halo, divisor) in enumerate(zip(config.halos, config.divisors, strict=True)):
+        shape = [2 * d + 1 for d in config.divisors]
+        shape[axis] = halo + 4 * divisor + 1  # the first tile does not see the end
+        tile = [d if a == axis else 4 * d for a, d in enumerate(config.divisors)]
+        picture = np.random.default_rng(0).random((config.inputs, *shape)).astype(np.float32)
+        one, tiled = (predict(network, picture, tile=size, device="cpu") for size in (None, tile))
+        assert one.std() > 0 and np.abs(tiled - one).max() < 1e-5 * max(1, np.abs(one).max())
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (3, 200), (17, 17)])

@@ -1,0 +1,76 @@
+"""Commands that train models on the user's own data."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import typer
+
+from .shared import bar, train_app
+
+N = TypeVar("N", int, float)
+
+Folders = Annotated[
+    list[Path], typer.Argument(help="Folders with images/ and labels/, Challenge sequences such as 01, or OME-Zarr with labels.")
+]
+
+
+@train_app.command("segmentation")
+def train_segmentation(
+    folders: Folders,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Weights file, .safetensors.")] = Path("model.safetensors"),
+    decoder: Annotated[
+        str | None, typer.Option(help="Method to find the cells, such as boundary or star; that of --init when not given.")
+    ] = None,
+    init: Annotated[str | None, typer.Option(help="Weights to go on from: nuclei-2d, a weights file, a bioimage.io package.")] = None,
+    freeze: Annotated[
+        str, typer.Option(help="What of --init stays as it is: encoder, decoder, 'all but head', or a number of blocks.")
+    ] = "",
+    minutes: Annotated[float, typer.Option(help="How long to train at most.")] = 30.0,
+    steps: Annotated[int, typer.Option(help="How many batches to learn from at most.")] = 100_000,
+    validation: Annotated[
+        str | None, typer.Option(help="Pictures for validation: a share such as 0.2, every n-th such as 5, or a folder.")
+    ] = None,
+    count: Annotated[int, typer.Option(help="Patches in a batch.")] = 10,
+    side: Annotated[str | None, typer.Option(help="Side of a patch, pixels, or one each along z,y,x; 160 in 2D and 48 in 3D.")] = None,
+    weights: Annotated[str | None, typer.Option(help="How often each folder is drawn, such as 3,1,1; equally when not given.")] = None,
+    width: Annotated[int, typer.Option(help="Features of a new network on its finest level.")] = 16,
+    depth: Annotated[int, typer.Option(help="How often a new network halves the picture.")] = 4,
+    flat: Annotated[int, typer.Option(help="In 3D: how many of the first halvings leave the z axis alone.")] = 0,
+    rate: Annotated[float | None, typer.Option(help="Highest learning rate; 2e-3, or 1e-3 with --init, when not given.")] = None,
+    seed: Annotated[int, typer.Option(help="Another seed, another model.")] = 0,
+    half: Annotated[bool | None, typer.Option("--half/--no-half", help="16-bit floats; on a GPU when not given.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where the same command was stopped.")] = False,
+) -> None:
+    """Train a segmenter on labelled pictures; scores and a training log appear beside the weights."""
+    from segmentation.patches import Feed
+    from segmentation.training import train_segmentation as train
+    from segmentation.unet import UNetConfig
+
+    sides = None if side is None else _numbers(side, int, "side")
+    shares = None if weights is None else _numbers(weights, float, "weights")
+    feed = Feed(count=count, side=sides[0] if sides and len(sides) == 1 else sides, weights=shares, seed=seed)
+    if not 0 <= flat <= depth:
+        raise ValueError(f"--flat must be 0 to --depth, {depth}, not {flat}")
+    pooling = ((1, 2, 2),) * flat + ((2, 2, 2),) * (depth - flat) if flat else ()
+    network = UNetConfig(dims=3 if flat else 2, width=width, depth=depth, pooling=pooling)
+    limits: dict[str, Any] = {"minutes": minutes, "steps": steps, "validation": validation, "config": network}
+    how: dict[str, Any] = {"feed": feed, "half": half, "device": device, "resume": resume, "progress": bar}
+    try:
+        table = train(folders, out, init=init, decoder=decoder, freeze=freeze, rate=rate, **limits, **how)
+    except KeyboardInterrupt as stop:
+        typer.echo(f"lineage: {stop or 'interrupted; nothing was half-written'}", err=True)
+        raise typer.Exit(130) from None
+    print(json.dumps(table, indent=1))
+
+
+def _numbers(text: str, kind: Callable[[str], N], name: str) -> tuple[N, ...]:
+    """The numbers of an option with commas between them."""
+    try:
+        return tuple(kind(part) for part in text.split(","))
+    except ValueError:
+        raise ValueError(f"--{name} takes numbers with commas between them, such as 3,1,1, not {text}") from None

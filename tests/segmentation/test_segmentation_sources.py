@@ -1,0 +1,151 @@
+"""Labelled pictures from files and arrays of many kinds; what does not fit is named."""
+
+import re
+
+import numpy as np
+import pytest
+import tifffile
+import zarr
+
+from segmentation.sources import Files, Film, find_pairs, whole_labels
+
+
+def film(shape=(3, 6, 7)):
+    images = np.arange(np.prod(shape), dtype=np.uint16).reshape(shape)
+    labels = np.zeros(shape, np.uint16)
+    labels[:, 1:3, 1:4] = np.arange(1, shape[0] + 1)[:, None, None]
+    return images, labels
+
+
+def save(path, array):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix == ".npy":
+        np.save(path, array)
+    elif path.suffix == ".zarr":
+        zarr.save_array(str(path), array)
+    else:
+        tifffile.imwrite(path, array, photometric="minisblack", compression="zlib" if "packed" in str(path.parent) else None)
+
+
+def ome(path, array, axes, *, version="0.4"):
+    group = zarr.open_group(str(path), mode="a")
+    group.create_array("0", data=array)
+    said = [{"axes": [{"name": axis} for axis in axes], "datasets": [{"path": "0"}]}]
+    group.attrs.update({"multiscales": said} if version == "0.4" else {"ome": {"multiscales": said}})
+
+
+@pytest.mark.parametrize(("kind", "place"), [(".tif", "plain"), (".tif", "packed"), (".npy", "plain"), (".zarr", "plain")])
+def test_two_stacks_are_paired_by_frame(tmp_path, kind, place):
+    images, labels = film()
+    for name, array in (("images", images), ("labels", labels)):
+        save(tmp_path / place / f"{name}{kind}", array)
+    found = find_pairs(tmp_path / place)
+    assert isinstance(found, Film) and len(found) == 3 and found.names == ("000", "001", "002")
+    assert np.array_equal(found[1][0], images[1]) and np.array_equal(found[1][1], labels[1]) and found[1][1].dtype == np.int32
+    assert [pair[0].min() for pair in found.only([2, 0])] == [images[2].min(), images[0].min()]
+    named = find_pairs(tmp_path / place / f"images{kind}", tmp_path / place / f"labels{kind}", rim=1)
+    assert (named[0][1][0] == -1).all() and named[0][1][2, 2] == 1
+
+
+@pytest.mark.parametrize("version", ["0.4", "0.5"])
+def test_an_ome_zarr_carries_its_labels(tmp_path, version):
+    images, labels = film()
+    ome(tmp_path / "film.zarr", images[:, None, None], "tczyx", version=version)
+    ome(tmp_path / "film.zarr" / "labels" / "cells", labels[:, None], "tzyx", version=version)
+    found = find_pairs(tmp_path / "film.zarr")
+    assert len(found) == 3 and np.array_equal(found[2][0], images[2]) and np.array_equal(found[2][1], labels[2])
+
+
+def test_channels_planes_and_a_single_time_are_understood(tmp_path):
+    picture, labels = np.arange(2 * 4 * 6 * 7).reshape(2, 4, 6, 7), np.ones((4, 6, 7), np.uint8)
+    ome(tmp_path / "images.zarr", picture, "czyx")
+    ome(tmp_path / "labels.zarr", labels, "zyx")
+    found = find_pairs(tmp_path)
+    assert len(found) == 1 and np.array_equal(found[0][0], picture) and found[0][1].shape == (4, 6, 7)
+
+
+def test_arrays_of_any_kind_make_a_film():
+    images, labels = film((2, 3, 6, 7))
+    two = Film(np.stack([images, images], 1), labels)
+    assert two[0][0].shape == (2, 3, 6, 7) and two[0][1].shape == (3, 6, 7)
+
+
+def test_colours_come_first_whatever_the_file_says(tmp_path):
+    image, labels = np.arange(6 * 7 * 3, dtype=np.uint8).reshape(6, 7, 3), np.ones((6, 7), np.uint16)
+    for name, array in (("last", image), ("first", np.moveaxis(image, -1, 0))):
+        save(tmp_path / name / "images" / "a.tif", array)
+        save(tmp_path / name / "labels" / "a.tif", labels)
+        assert np.array_equal(find_pairs(tmp_path / name)[0][0], np.moveaxis(image, -1, 0))
+
+
+def test_labels_are_made_whole_without_loss():
+    assert whole_labels(np.array([[0.0, 3.0]]), "x").tolist() == [[0, 3]]
+    assert whole_labels(np.array([0, 2**40, 2**33], np.uint64), "x").tolist() == [0, 2, 1]
+    assert whole_labels(np.array([-1, 0, 2**40, 7]), "x").tolist() == [-1, 0, 2, 1]
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (np.array([True]), "x has labels that are only true or false: give each cell a number of its own"),
+        (np.array([0.5]), "x has float64 labels that are no whole numbers: give each cell a whole number, 0 for background"),
+        (np.array([np.nan], np.float32), "x has float32 labels that are no whole numbers: give each cell a whole number, 0 for background"),
+        (np.array([1j]), "x has complex128 labels that are no whole numbers: give each cell a whole number, 0 for background"),
+    ],
+)
+def test_labels_that_are_no_numbers_of_cells_are_refused(labels, message):
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        whole_labels(labels, "x")
+
+
+def broken(folder, kind):
+    (folder / "images").mkdir()
+    (folder / "labels").mkdir()
+    (folder / "a.npy").write_text("no array")
+    (folder / "images" / "a.tif").write_text("no picture")
+    save(folder / "labels" / "a.tif", np.zeros((4, 4), np.uint8))
+    save(folder / "b.tif", np.zeros((2, 4, 4), np.uint8))
+    save(folder / "c.tif", np.zeros((3, 4, 4), np.uint8))
+    (folder / "text.csv").write_text("t")
+    ome(folder / "odd.zarr", np.zeros((2, 4, 4)), "cyt")
+    zarr.open_group(str(folder / "bare.zarr"), mode="w")
+    ome(folder / "film.zarr", np.zeros((2, 4, 4)), "tyx")
+    (folder / "film.zarr" / "labels").mkdir()
+    pairs = {
+        "picture": lambda: find_pairs(folder)[0],
+        "array": lambda: find_pairs(folder / "a.npy", folder / "b.tif"),
+        "length": lambda: find_pairs(folder / "b.tif", folder / "c.tif"),
+        "absent": lambda: find_pairs(folder / "b.tif", folder / "z.tif"),
+        "mixed": lambda: find_pairs(folder / "b.tif", folder / "labels"),
+        "kind": lambda: find_pairs(folder / "text.csv", folder / "b.tif"),
+        "axes": lambda: find_pairs(folder / "odd.zarr", folder / "b.tif"),
+        "bare": lambda: find_pairs(folder / "bare.zarr", folder / "b.tif"),
+        "unlabelled": lambda: find_pairs(folder / "film.zarr"),
+        "count": lambda: Files((folder,), ()),
+    }
+    return pairs[kind]
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("picture", "{f}/images/a.tif cannot be read as TIFF: [^\n]+"),
+        ("array", "{f}/a.npy is no readable NumPy file: [^\n]+"),
+        (
+            "length",
+            "{f}/b.tif with c.tif has images of shape \\(2, 4, 4\\) and labels of shape \\(3, 4, 4\\): "
+            "give \\(T, \\[C,\\] \\[Z,\\] Y, X\\) and \\(T, \\[Z,\\] Y, X\\)",
+        ),
+        ("absent", "{f}/z.tif does not exist: give a folder of TIFFs, or a stack \\(.tif, .tiff, .npy, .zarr\\)"),
+        ("mixed", "{f}/b.tif and {f}/labels are of two kinds: give two folders of TIFFs or two stacks \\(.tif, .tiff, .npy, .zarr\\)"),
+        ("kind", "{f}/text.csv is no stack of pictures: give .tif, .tiff, .npy, .zarr"),
+        ("axes", "{f}/odd.zarr has the axes cyt and shape \\(2, 4, 4\\): give some of t, c, z, y, x in this order"),
+        ("bare", "{f}/bare.zarr is no readable zarr array or OME-Zarr image: 'multiscales'"),
+        ("unlabelled", "{f}/film.zarr has no label image in labels/: name the labels"),
+        ("count", "1 images but 0 label files: give one for each"),
+    ],
+)
+def test_what_cannot_be_paired_is_refused_in_one_line(tmp_path, kind, message):
+    call = broken(tmp_path, kind)
+    with pytest.raises(ValueError, match=f"^{message.format(f=re.escape(str(tmp_path)))}$"):
+        call()
