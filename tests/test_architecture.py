@@ -23,7 +23,7 @@ FLOORS = (  # low to high; a folder is one room
     "scoring solvers matching simulation formats",
     "solving metrics health interop windows",
     "linking evaluation provenance plot",
-    "benchmarking report viewing",
+    "benchmarking fitting report viewing",
     "pipeline",
     "cli",
     "__init__ __main__",
@@ -41,16 +41,21 @@ HEAVY = {  # what a light import does not load
 }
 SISTERS = {  # which packages of the house a module may import; what is not named here imports its own package only
     "restoration": {"segmentation"},
-    "lineage/pipeline.py": {"segmentation"},
-    "lineage/cli/making.py": {"segmentation", "restoration"},  # `lineage train`
+    "lineage/pipeline/segmenting.py": {"segmentation"},
+    "lineage/pipeline/choosing.py": {"segmentation"},
+    "lineage/pipeline/restoring.py": {"restoration"},
+    "lineage/cli/training.py": {"segmentation"},
+    "lineage/cli/models.py": {"segmentation"},
+    "lineage/cli/restoring.py": {"restoration"},
+    "lineage/cli/diagnosing.py": {"restoration"},
 }
 HIDDEN = {  # imports of our own modules inside functions or TYPE_CHECKING that are meant so
     "lineage/__init__.py",  # the lazy table: public names load on first use
     "segmentation/__init__.py",
     "restoration/__init__.py",
-    *(f"lineage/cli/{name}.py" for name in ("shared", "linking", "files", "making", "seeing", "comparing")),  # so `--help` is quick
+    *(str(path.relative_to(ROOT)) for path in (ROOT / "lineage" / "cli").glob("*.py")),  # so that `--help` is quick
     "lineage/films/__init__.py",  # so that a folder of TIFFs does not load the library for Zarr
-    "lineage/pipeline.py",  # so that linking does not load torch
+    *(f"lineage/pipeline/{name}.py" for name in ("segmenting", "choosing", "restoring", "running")),  # so that linking loads no torch
 }
 
 
@@ -225,21 +230,28 @@ def test_the_doorstep_is_light(package):
         f"import {package}, sys; print(time.perf_counter() - start, *(name for name in {HEAVY[package]} if name in sys.modules))"
     )
     best = float("inf")
-    for _ in range(3):
+    for _ in range(3):  # a busy machine may be slow once
         run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
         seconds, *loaded = run.stdout.split()
         assert loaded == []
         best = min(best, float(seconds))
+        if best < SECONDS[package]:
+            return
     assert best < SECONDS[package]
 
 
-@pytest.mark.parametrize("package", PACKAGES)
-def test_every_public_name_is_there(package):
-    code = f"import {package} as p; print(*(name for name in p.__all__ if not hasattr(p, name)), len(p.__all__))"
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
-    missing = run.stdout.split()
-    assert int(missing.pop()) <= 13
-    assert missing == []
+def test_every_public_name_is_there():
+    """In one process, which loads torch once; nothing has loaded a package before it is asked, as sisters come after those they use."""
+    code = (
+        "import importlib, sys\nfor name in sys.argv[1:]:\n    p = importlib.import_module(name); "
+        "print(name, len(p.__all__), *(name for name in p.__all__ if not hasattr(p, name)))"
+    )
+    run = subprocess.run([sys.executable, "-c", code, *PACKAGES], capture_output=True, text=True, cwd=ROOT, check=True)
+    said = [line.split() for line in run.stdout.splitlines()]
+    assert [package for package, *_ in said] == list(PACKAGES)
+    for package, count, *missing in said:
+        assert missing == [], package
+        assert int(count) <= 13, package
 
 
 def tracked():

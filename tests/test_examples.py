@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 import subprocess
@@ -30,19 +29,25 @@ def test_the_readme_shows_the_first_example():
     assert shown == code
 
 
+ONE_BY_ONE = """
+import shlex, sys
+from lineage.cli import main
+for command in sys.argv[1:]:
+    sys.argv = shlex.split(command, comments=True)
+    print(command)
+    try:
+        main()
+    except SystemExit as stop:
+        if stop.code:
+            sys.exit(stop.code)
+"""
+
+
 def test_the_commands_of_the_readme_run(tmp_path):
     blocks = re.findall(r"```bash\n(.*?)```", README, re.DOTALL)
     commands = [line for block in blocks for line in block.splitlines() if line.startswith("lineage ")]
     assert len(commands) >= 4
-    folder = str(Path(sys.executable).parent)
-    for command in commands:
-        words = shlex.split(command, comments=True)
-        done = subprocess.run(
-            [sys.executable, "-m", *words],
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            check=False,
-            env={**os.environ, "PATH": folder + os.pathsep + os.environ["PATH"]},
-        )
-        assert (done.returncode, done.stderr) == (0, ""), command
+    asked = [[sys.executable, "-m", *shlex.split(commands[0], comments=True)], [sys.executable, "-c", ONE_BY_ONE, *commands[1:]]]
+    for words in asked:  # the others share a process, which loads the libraries once
+        done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr) == (0, ""), done.stdout
