@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from lineage import cli
+from lineage import cli, link
+from lineage.films import open_film
 
 
 @pytest.fixture(scope="session")
@@ -18,6 +19,16 @@ def data() -> Path:
     if not folder or not Path(folder).is_dir():
         pytest.skip("CYTOLINEAGE_DATA does not name a folder of real films")
     return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def linked_hela(data):
+    """The silver masks of the first film of HeLa nuclei and what linking makes of them, once for all who ask."""
+    folder = data / "ctc" / "Fluo-N2DL-HeLa"
+    if not folder.is_dir():
+        pytest.skip("there is no ctc/Fluo-N2DL-HeLa in CYTOLINEAGE_DATA")
+    labels = open_film(folder / "01_ST" / "SEG", kind="labels")
+    return labels, link(labels)
 
 
 @pytest.fixture

@@ -43,19 +43,19 @@ def written(tmp_path_factory):
 
 @pytest.mark.parametrize(("first", "second"), PAIRS, ids=[f"{a.key} to {b.key}" for a, b in PAIRS])
 def test_the_report_says_exactly_what_was_lost(tmp_path, written, first, second):
-    for seed in range(2):
-        there, here = written / named(first, f"{first.key}{seed}"), tmp_path / named(second, f"b{seed}")
-        conversion = prepare(there, here, read_as=first.key, write_as=second.key)
-        conversion.write()
-        again = read(here, format=second.key)
-        found = differing(conversion.forest, again, by_tracklet=second.key == "ctc")
-        assert found == lost(conversion) - {"masks"}
-        assert ("masks" in lost(conversion)) == (first.masks and not second.masks)
+    seed = (WRITTEN.index(first) + WRITTEN.index(second)) % 2  # every format reads and writes both forests, but not with every other
+    there, here = written / named(first, f"{first.key}{seed}"), tmp_path / named(second, "b")
+    conversion = prepare(there, here, read_as=first.key, write_as=second.key)
+    conversion.write()
+    again = read(here, format=second.key)
+    found = differing(conversion.forest, again, by_tracklet=second.key == "ctc")
+    assert found == lost(conversion) - {"masks"}
+    assert ("masks" in lost(conversion)) == (first.masks and not second.masks)
 
 
 @pytest.mark.parametrize("known", WRITTEN, ids=[known.key for known in WRITTEN])
 def test_what_a_format_holds_comes_back(tmp_path, known):
-    @relaxed
+    @settings(relaxed, max_examples=4 if known.folder else 8)
     @given(st.integers(0, 2**32))
     def law(seed):
         forest = rich(np.random.default_rng(seed))
@@ -75,13 +75,20 @@ NAMES = [*sorted(OURS), "frame", "time", "source_id", "node_id", "selected", "na
 @pytest.mark.parametrize("known", [k for k in WRITTEN if not k.masks], ids=[k.key for k in WRITTEN if not k.masks])
 def test_columns_that_are_called_like_our_own_facts(tmp_path, known):
     """They come back, or the report says that they do not; and they never take the place of the facts themselves."""
-    for name, d in itertools.product(NAMES, (2, 3) if not known.folder else (2,)):
-        cells = Detections([0, 1, 1], np.arange(3.0 * d).reshape(3, d) + 0.5, [1, 2, 3], {name: np.array([7, 5, 6])})
+
+    def planned(names, d):
+        columns = {name: np.array([7, 5, 6]) + k for k, name in enumerate(names)}
+        cells = Detections([0, 1, 1], np.arange(3.0 * d).reshape(3, d) + 0.5, [1, 2, 3], columns)
         forest = Forest(cells, [-1, 0, 0], link_cost=[np.nan, 1.5, -2])
         write(forest, tmp_path / "a.npz")
-        plan = prepare(tmp_path / "a.npz", tmp_path / named(known, "b"), write_as=known.key)
-        plan.write(overwrite=True)
-        assert (name, differing(forest, read(tmp_path / named(known, "b"), format=known.key))) == (name, lost(plan))
+        return forest, prepare(tmp_path / "a.npz", tmp_path / named(known, "b"), write_as=known.key)
+
+    for d in (2, 3) if not known.folder else (2,):
+        held = [name for name in NAMES if known.folder and not lost(planned([name], d)[1])]  # folders are slow: these go in one
+        for names in [*([held] if held else []), *([name] for name in NAMES if name not in held)]:
+            forest, plan = planned(names, d)
+            plan.write(overwrite=True)
+            assert (names, differing(forest, read(tmp_path / named(known, "b"), format=known.key))) == (names, lost(plan))
 
 
 def test_the_comparison_sees_every_facet():

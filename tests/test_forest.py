@@ -121,7 +121,7 @@ def test_gaps_children_and_roots():
 # Laws on random forests
 
 
-@effort(max_examples=80, deadline=None)
+@effort(max_examples=50, deadline=None)
 @given(forests())
 def test_tracklets_are_the_longest_paths_without_gap_or_division(some):
     frame, tracklet = some.detections.frame, some.tracklet_id
@@ -137,7 +137,7 @@ def test_tracklets_are_the_longest_paths_without_gap_or_division(some):
         assert frames == list(range(frames[0], frames[-1] + 1))
 
 
-@effort(max_examples=80, deadline=None)
+@effort(max_examples=50, deadline=None)
 @given(forests())
 def test_lineages_are_the_connected_components(some):
     graph = some.to_networkx()
@@ -149,7 +149,7 @@ def test_lineages_are_the_connected_components(some):
     assert len(found) == len(some.roots)
 
 
-@effort(max_examples=80, deadline=None)
+@effort(max_examples=50, deadline=None)
 @given(forests())
 def test_generations_count_divisions_on_the_way_to_the_root(some):
     graph = some.to_networkx()
@@ -158,7 +158,7 @@ def test_generations_count_divisions_on_the_way_to_the_root(some):
         assert some.generation[i] == sum(graph.out_degree(j) >= 2 for j in above)
 
 
-@effort(max_examples=60, deadline=None)
+@effort(max_examples=40, deadline=None)
 @given(forests())
 def test_tables_add_up(some):
     tracklets, lives = some.tracklets(), some.life_table()
@@ -173,7 +173,7 @@ def test_tables_add_up(some):
     assert {"t", "label", "y", "x", "tracklet_id", "parent_tracklet_id", "lineage_id", "generation", "link_cost", "area"} <= set(table)
 
 
-@effort(max_examples=60, deadline=None)
+@effort(max_examples=40, deadline=None)
 @given(forests(choosy=False))
 def test_the_order_of_rows_in_a_frame_does_not_matter(some):
     cells = some.detections
@@ -189,7 +189,7 @@ def test_the_order_of_rows_in_a_frame_does_not_matter(some):
     assert fates(some.tracklets()) == fates(other.tracklets())
 
 
-@effort(max_examples=60, deadline=None)
+@effort(max_examples=40, deadline=None)
 @given(forests())
 def test_napari_gets_what_it_takes(some):
     data, graph, properties = some.to_napari()

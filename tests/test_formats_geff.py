@@ -18,7 +18,7 @@ from lineage.formats import geff
 from lineage.formats.geff_read import recognises
 from lineage.formats.zarr_arrays import unpacked_size
 
-relaxed = settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+relaxed = settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 
 
 def validated(path):

@@ -19,7 +19,6 @@ from lineage.detections import Detections
 from lineage.forest import Forest
 from lineage.formats import read, write
 from lineage.health.wording import chance, length, odds
-from lineage.linking import link
 from lineage.simulation import simulate
 
 FRAMES, PITCH = 12, 60.0
@@ -516,10 +515,8 @@ def test_planted_errors_are_found_in_hela_truth(data, seed):
     assert found_in_40(read(data / "ctc/Fluo-N2DL-HeLa/01_GT/TRA"), seed) >= 15
 
 
-def test_planted_errors_are_found_in_linked_hela(data):
-    from lineage.films import open_film
-
-    forest = link(open_film(data / "ctc/Fluo-N2DL-HeLa/01_ST/SEG", kind="labels"))
+def test_planted_errors_are_found_in_linked_hela(linked_hela):
+    _, forest = linked_hela
     assert [found_in_40(forest, seed) >= 15 for seed in (31, 32, 33)] == [True] * 3
 
 

@@ -19,7 +19,6 @@ import lineage
 from lineage.candidates import nearest
 from lineage.detections import Detections
 from lineage.evaluation import evaluate
-from lineage.films import open_film
 from lineage.linking import candidate_graph, link, link_graph
 from lineage.scoring.film import first_guess
 from lineage.settings import Settings
@@ -344,13 +343,9 @@ def test_a_film_in_three_dimensions():
     assert scores["edge_f1"] >= 0.98
 
 
-def test_real_nuclei_from_silver_masks(data):
-    folder = data / "ctc" / "Fluo-N2DL-HeLa"
-    if not folder.is_dir():
-        pytest.skip("there is no ctc/Fluo-N2DL-HeLa in CYTOLINEAGE_DATA")
-    labels = open_film(folder / "01_ST" / "SEG", kind="labels")
-    forest = link(labels)
-    scores = evaluate((forest, labels), folder / "01_GT")
+def test_real_nuclei_from_silver_masks(data, linked_hela):
+    labels, forest = linked_hela
+    scores = evaluate((forest, labels), data / "ctc" / "Fluo-N2DL-HeLa" / "01_GT")
     assert forest.certificate.gap <= 1e-4
     assert scores["CHOTA"] >= 0.95
     assert scores["division_f1"] >= 0.86

@@ -356,7 +356,7 @@ def optimum(program):
     return best
 
 
-@effort(max_examples=120, deadline=None)
+@effort(max_examples=80, deadline=None)
 @given(programmes())
 def test_the_solver_finds_the_brute_force_optimum(program):
     best = optimum(program)
@@ -395,7 +395,7 @@ def test_pulp_finds_the_same_optimum(program):
     assert found.certificate.status == "optimal"
 
 
-@effort(max_examples=150, deadline=None)
+@effort(max_examples=80, deadline=None)
 @given(programmes(pins=False))
 def test_greedy_is_feasible_and_its_bound_is_one(program):
     best, found = optimum(program), greedy(program)
@@ -407,7 +407,7 @@ def test_greedy_is_feasible_and_its_bound_is_one(program):
     assert (found.certificate.status == "optimal") == (found.certificate.gap <= 1e-4)
 
 
-@effort(max_examples=100, deadline=None)
+@effort(max_examples=60, deadline=None)
 @given(programmes())
 def test_greedy_honours_pins_or_says_so(program):
     try:

@@ -501,7 +501,7 @@ def test_without_a_difference_there_is_no_cycle():
 
 
 def test_a_film_teaches_its_cycle():
-    film = simulate(frames=50, cells=12, size=(300, 300), seed=3, cycle=16, cycle_spread=1.5, min_cycle=12, shuffle_labels=True)
+    film = simulate(frames=50, cells=6, size=(220, 220), seed=3, cycle=16, cycle_spread=1.5, min_cycle=12, shuffle_labels=True)
     cycle = link(film.labels).record["film"]["cycle"]
     assert 8 <= cycle["limit"] <= 16
     assert cycle["young"] < 0.2 * cycle["grown"]
