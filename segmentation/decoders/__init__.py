@@ -10,12 +10,14 @@ from segmentation.decoders.classes import Classes
 from segmentation.decoders.components import Components
 from segmentation.decoders.distance import Distance
 from segmentation.decoders.interface import Decoder as Decoder
+from segmentation.decoders.star import Star
 
 DECODERS: Mapping[str, type[Any]] = {
     "boundary": Boundary,
     "components": Components,
     "distance": Distance,
     "affinity": Affinity,
+    "star": Star,
     "classes": Classes,
 }
 
