@@ -275,7 +275,7 @@ def load(name: str | Path = "nuclei-2d", *, device: str = "auto") -> Segmenter:
     """Load a shipped segmenter by name, or any saved one by path.
 
     Args:
-        name: "nuclei-2d", or the path of a file that `Segmenter.save` wrote.
+        name: "nuclei-2d", "cells-phase-2d", "nuclei-3d", or the path of a file that `Segmenter.save` wrote.
         device: "auto", "cpu" or "cuda".
     """
     shipped = {path.stem: path for path in sorted(WEIGHTS.glob("*.safetensors"))}

@@ -18,7 +18,7 @@ from safetensors import SafetensorError, safe_open
 
 from segmentation.arrays import AnyArray, IntArray
 from segmentation.classical import classical
-from segmentation.decoders import DECODERS, Decoder, decoder_named
+from segmentation.decoders import DECODERS, Decoder, decoder_named, usual
 from segmentation.decoders.boundary import Boundary
 from segmentation.finetuning import Freeze, names_cells, with_weights
 from segmentation.fit import RESUME, Progress, Schedule, silent
@@ -250,7 +250,7 @@ def _parts(folders: Sequence[str | Path], validation: str | float | None) -> lis
 def _method(name: str | None, first: Segmenter) -> Decoder:
     """The decoder that is named; else that of the first weights, if it is one of ours."""
     if name is not None:
-        return decoder_named(name)
+        return usual(name, first.network.config.dims)
     return first.decoder if isinstance(first.decoder, tuple(DECODERS.values())) else Boundary()
 
 

@@ -89,7 +89,7 @@ def _outcome(done: Any, *, to_stderr: bool = False) -> None:  # noqa: ANN401 - a
 def segment(
     film: Annotated[Path, typer.Argument(help="TIFF stack, folder of TIFFs, NPY or OME-Zarr.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="TIFF stack for the label masks.")] = Path("labels.tif"),
-    method: Annotated[str, typer.Option(help="auto, classical, nuclei-2d, or a weights file.")] = "auto",
+    method: Annotated[str, typer.Option(help="auto, classical, a shipped name such as cells-phase-2d, or a weights file.")] = "auto",
 ) -> None:
     """Segment a film into label masks."""
     from lineage import pipeline

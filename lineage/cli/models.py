@@ -12,7 +12,7 @@ from .shared import app
 models_app = typer.Typer(help="Models of segmentation: list, show, export and import packages.", rich_markup_mode=None)
 app.add_typer(models_app, name="models")
 
-Model = Annotated[str, typer.Argument(metavar="MODEL", help="nuclei-2d, a weights file, or a model package (zip, folder).")]
+Model = Annotated[str, typer.Argument(metavar="MODEL", help="A shipped name, a weights file, or a package (zip, folder).")]
 
 
 @models_app.command("list")

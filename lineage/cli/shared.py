@@ -26,7 +26,7 @@ Out = Annotated[Path, typer.Option("--out", "-o", help="Folder for the results; 
 SettingsFile = Annotated[Path | None, typer.Option("--settings", help="TOML file with settings; options given here win.")]
 Scale = Annotated[str | None, typer.Option(help="Size of a pixel along z,y,x or y,x, for example 2.0,0.5,0.5.")]
 Json = Annotated[str | None, typer.Option("--json", help="Write the numbers to this file; - for standard output.")]
-Segment = Annotated[str | None, typer.Option(help="auto, classical, nuclei-2d, or a weights file.")]
+Segment = Annotated[str | None, typer.Option(help="auto, classical, a shipped name such as cells-phase-2d, or a weights file.")]
 
 
 def bar(items: Iterable[T], what: str) -> Iterable[T]:

@@ -25,7 +25,7 @@ def train_segmentation(
     decoder: Annotated[
         str | None, typer.Option(help="Method to find the cells, such as boundary or star; that of --init when not given.")
     ] = None,
-    init: Annotated[str | None, typer.Option(help="Weights to go on from: nuclei-2d, a weights file, a bioimage.io package.")] = None,
+    init: Annotated[str | None, typer.Option(help="Weights to go on from: a shipped name, a weights file, a bioimage.io package.")] = None,
     freeze: Annotated[
         str, typer.Option(help="What of --init stays as it is: encoder, decoder, 'all but head', or a number of blocks.")
     ] = "",

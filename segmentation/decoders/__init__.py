@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from segmentation.decoders.affinity import Affinity
+from segmentation.decoders.affinity import SOLID, Affinity
 from segmentation.decoders.boundary import Boundary
 from segmentation.decoders.classes import Classes
 from segmentation.decoders.components import Components
@@ -39,6 +39,20 @@ def decoder_named(name: str, **thresholds: Any) -> Decoder:  # noqa: ANN401 - wh
     except TypeError as error:
         raise ValueError(f"decoder {name!r}: {error}") from None
     return made
+
+
+def usual(name: str, dims: int) -> Decoder:
+    """Make a decoder with the fields that are usual for pictures of so many axes.
+
+    Args:
+        name: one of `DECODERS`.
+        dims: number of spatial axes, 2 or 3.
+
+    Raises:
+        ValueError: no such decoder.
+    """
+    solid: Mapping[str, dict[str, Any]] = {"star": {"dims": 3}, "affinity": {"offsets": SOLID}}
+    return decoder_named(name, **(solid.get(name, {}) if dims == 3 else {}))
 
 
 def described(decoder: Decoder) -> dict[str, Any]:
