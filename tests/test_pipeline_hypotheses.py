@@ -276,12 +276,19 @@ def test_models_for_stacks_segment_stacks(monkeypatch):
 class Denoiser:
     """Takes off what it knows to be noise, and remembers how often it was asked."""
 
-    def __init__(self, noise):
-        self.noise, self.asked = noise, 0
+    frames = 1
+    network = SimpleNamespace(config=SimpleNamespace(dims=2, inputs=1))
 
-    def predict(self, image):
+    def __init__(self, noise):
+        self.noise, self.asked, self.film = noise, 0, None
+
+    def predict_film(self, film):
+        self.film = film
+        return self
+
+    def __getitem__(self, t):
         self.asked += 1
-        return image - self.noise
+        return self.film[t] - self.noise
 
 
 def test_denoised_frames_are_segmented_and_measured(film, model, monkeypatch, tmp_path):

@@ -17,25 +17,29 @@ def denoised(film: OpenedFilm, name: str) -> OpenedFilm:
 
     Args:
         film: The images; they are not altered.
-        name: A shipped denoiser or the file of a trained one; empty for the film as it is.
+        name: A shipped denoiser or the file of a trained one; empty for the film as it is. One that looks at neighbouring frames gets
+            them from the film.
 
     Raises:
-        ValueError: No such denoiser, or it cannot take a frame; the message names the frame.
+        ValueError: No such denoiser, or it takes other frames; what is wrong with a frame is said, with its number, when it is read.
     """
     if not name:
         return film
     import restoration
 
     model: Any = restoration.load(name)
+    config, n_axes = model.network.config, len(film.shape) - 1
+    if config.dims != n_axes:
+        raise ValueError(f"{name} denoises {config.dims}D frames, but the film is {n_axes}D: take other weights, or none")
+    if config.inputs != model.frames:
+        raise ValueError(f"{name} takes {config.inputs // model.frames} channels, but a film has one: take other weights, or none")
+    clean = model.predict_film(film)
 
-    @lru_cache(maxsize=1)
+    @lru_cache(maxsize=1)  # whoever segments and measures asks for the same frame several times in a row
     def latest(t: int) -> Array:
-        try:
-            clean = np.asarray(model.predict(film[t]))
-        except ValueError as error:
-            raise ValueError(f"frame {t}: {error}") from error
-        if clean.shape != film.shape[1:]:
-            raise ValueError(f"frame {t}: the denoiser {name} gave shape {clean.shape} for a frame of shape {film.shape[1:]}")
-        return clean
+        frame = np.asarray(clean[t])
+        if frame.shape != film.shape[1:]:
+            raise ValueError(f"frame {t}: the denoiser {name} gave shape {frame.shape} for a frame of shape {film.shape[1:]}")
+        return frame
 
     return replace(film, dtype=np.dtype(np.float32), read=lambda t: latest(t).copy())
