@@ -164,7 +164,7 @@ BAD[1, 2] = np.nan
         ),
         (lambda m: m.tune([]), "tune got no pairs: give at least one labelled picture"),
         (lambda m: Segmenter.load("nowhere"), "nowhere is not a file: give a model that Segmenter.save wrote"),
-        (lambda m: load("nuclei-9d"), "no segmenter 'nuclei-9d': give the path of a file or one of nuclei-2d"),
+        (lambda m: load("nuclei-9d"), "no segmenter 'nuclei-9d': give the path of a file or one of cells-phase-2d, nuclei-2d, nuclei-3d"),
         (lambda m: Schedule(steps=0), "steps is 0 and every is 250: give integers of at least 1"),
         (lambda m: Schedule(minutes=0), "minutes is 0: give a positive number or None"),
         (lambda m: pick_device("abacus"), "device 'abacus' is unknown: give 'auto', 'cpu' or 'cuda'"),
