@@ -1,6 +1,5 @@
 """A network that says what to add to a picture, with the scale of grey levels it was taught in (needs torch)."""
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -8,11 +7,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor, nn
 
 from segmentation.arrays import AnyArray, FloatArray
+from segmentation.checkpoints import fill, model_format, one_line, read_model, write_model
 from segmentation.fit import Progress, Schedule, fit, silent
 from segmentation.tiles import TILE, predict
 from segmentation.unet import UNet, UNetConfig
@@ -120,15 +118,8 @@ class Corrector:
             kind: what the network is for.
             facts: what else must be known to use it (JSON-able).
         """
-        path = Path(path)
         described = {"network": asdict(self.network.config), "range": asdict(self.range), "about": dict(self.about), "facts": dict(facts)}
-        tensors = {k: v.detach().cpu().contiguous() for k, v in self.network.state_dict().items()}
-        scratch = path.with_name(path.name + ".part")
-        try:
-            scratch.write_bytes(save(tensors, metadata={"cytolineage": json.dumps({"format": _format(kind), **described})}))
-            scratch.replace(path)
-        finally:
-            scratch.unlink(missing_ok=True)
+        write_model(path, self.network, {"format": model_format(kind), **described})
 
     @classmethod
     def load(cls, path: str | Path, kind: str, *, device: str = "auto") -> tuple["Corrector", dict[str, Any]]:
@@ -142,30 +133,14 @@ class Corrector:
         Returns:
             The corrector and the facts.
         """
-        path = Path(path)
-        if not path.is_file():
-            raise ValueError(f"{path} is not a file: give a model that save wrote")
+        described, tensors = read_model(path, kind, "save")
         try:
-            with safe_open(path, "pt") as file:
-                described = json.loads((file.metadata() or {}).get("cytolineage", "{}"))
-                tensors = {name: file.get_tensor(name) for name in file.keys()}
-        except (SafetensorError, OSError, ValueError) as error:
-            raise ValueError(f"{path} cannot be read as safetensors: {' '.join(str(error).split())[:200]}") from None
-        if not isinstance(described, dict) or described.get("format") != _format(kind):
-            known = described.get("format") if isinstance(described, dict) else None
-            raise ValueError(f"{path} is no cytolineage {kind}: its format is {known!r}, wanted {_format(kind)!r}")
-        try:
-            network = UNet(UNetConfig(**described["network"]))
-            network.load_state_dict(tensors)
-            span = Range(**described["range"])
-        except (KeyError, TypeError, ValueError, RuntimeError) as error:
-            raise ValueError(f"{path} is no cytolineage {kind}: {' '.join(str(error).split())[:200]}") from None
+            network, span = UNet(UNetConfig(**described["network"])), Range(**described["range"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"{path} is no cytolineage {kind}: {one_line(error)}") from None
+        fill(network, tensors, str(path))
         network.eval()
         return cls(network, span, described.get("about", {}), device), described.get("facts", {})
-
-
-def _format(kind: str) -> str:
-    return f"cytolineage.{kind}/1"
 
 
 def _absolute(answers: Tensor, wanted: Tensor) -> Tensor:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -13,8 +11,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import DTypeLike
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 
 from restoration.care import Care
 from restoration.films import DenoisedFilm
@@ -28,12 +24,13 @@ from restoration.pixels import as_dtype, grey_type
 from restoration.scales import Constants, Scale, describe, scale_from
 from restoration.views import check_length, film_of, stack_of
 from segmentation.arrays import AnyArray, FloatArray
+from segmentation.checkpoints import fill, model_format, one_line, read_model, write_model
 from segmentation.fit import Progress, Schedule, fit, silent
 from segmentation.normalise import check_finite, is_constant
 from segmentation.tiles import TILE, predict
 from segmentation.unet import UNet, UNetConfig
 
-FORMAT = "cytolineage.denoiser/1"
+KIND = "denoiser"
 WEIGHTS = Path(__file__).parent / "weights"
 METHODS: Mapping[str, Callable[..., Method]] = {"care": Care, "noise2noise": Noise2Noise, "noise2void": Noise2Void}
 SCHEDULE = Schedule(steps=2000, rate=1e-3, decay=0.0, average=0.99, half=None)
@@ -245,23 +242,14 @@ class Denoiser:
             path: file to write; it appears only when complete.
             half: store convolutions as 16-bit floats (half the size).
         """
-        path = Path(path)
         description = {
-            "format": FORMAT,
+            "format": model_format(KIND),
             "network": asdict(self.network.config),
             "scale": describe(self.scale),
             "method": {"name": self.method.name, **asdict(self.method)},  # type: ignore[call-overload]
             "about": dict(self.about),
         }
-        tensors = {k: v.detach().cpu().contiguous() for k, v in self.network.state_dict().items()}
-        if half:
-            tensors = {k: v.half() if v.ndim > 1 else v for k, v in tensors.items()}
-        scratch = path.with_name(f".{path.name}.{os.getpid()}.part")
-        try:
-            scratch.write_bytes(save(tensors, metadata={"cytolineage": json.dumps(description)}))
-            scratch.replace(path)
-        finally:
-            scratch.unlink(missing_ok=True)
+        write_model(path, self.network, description, half=half)
 
     @classmethod
     def load(cls, path: str | Path, *, device: str = "auto") -> Denoiser:
@@ -271,19 +259,13 @@ class Denoiser:
             path: a safetensors file of this program.
             device: "auto", "cpu" or "cuda".
         """
-        path = Path(path)
-        if not path.is_file():
-            raise ValueError(f"{path} is not a file: give a model that Denoiser.save wrote")
+        description, tensors = read_model(path, KIND, "Denoiser.save")
         try:
-            with safe_open(path, "pt") as file:
-                text = (file.metadata() or {}).get("cytolineage", "{}")
-                tensors = {name: file.get_tensor(name).float() for name in file.keys()}
-        except (SafetensorError, OSError) as error:
-            raise ValueError(f"{path} cannot be read as safetensors: {_one_line(error)}") from None
-        try:
-            return _assemble(cls, json.loads(text), tensors, device=device)
-        except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
-            raise ValueError(f"{path} is no cytolineage denoiser: {_one_line(error)}") from None
+            made = _assemble(cls, description, device=device)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise ValueError(f"{path} is no cytolineage {KIND}: {one_line(error)}") from None
+        fill(made.network, tensors, str(path))
+        return made
 
     def _answer(self, picture: FloatArray, *, tile: int | None, views: int) -> FloatArray:
         """What the network says of a scaled picture (C, ...): the clean one, then the scale if it has one; float32 (k, ...)."""
@@ -374,16 +356,10 @@ def _check_network(config: UNetConfig, method: Method, *, shape: tuple[int, ...]
             )
 
 
-def _assemble(cls: type[Denoiser], description: Mapping[str, Any], tensors: Mapping[str, torch.Tensor], *, device: str) -> Denoiser:
-    if description.get("format") != FORMAT:
-        raise ValueError(f"its format is {description.get('format')!r}, wanted {FORMAT!r}")
+def _assemble(cls: type[Denoiser], description: Mapping[str, Any], *, device: str) -> Denoiser:
+    """A denoiser as a file describes it, its weights not yet filled in."""
     network = UNet(UNetConfig(**description["network"]))
-    network.load_state_dict(dict(tensors))
     network.eval()
     settings = dict(description["method"])
     method = METHODS[settings.pop("name")](**settings)
     return cls(network, scale_from(description["scale"]), method, description["about"], device)
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]

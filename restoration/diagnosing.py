@@ -14,6 +14,7 @@ from restoration.noise import FRAMES, NoiseModel, frames_of, noise_model
 from restoration.ring import Ring, ring_correlation
 from restoration.verdicts import Verdict, of_empty, of_noise, of_residual, of_ring
 from segmentation.arrays import AnyArray, FloatArray
+from segmentation.whole import whole_file
 
 ENDINGS = (".png", ".pdf", ".svg", ".json")
 
@@ -79,15 +80,11 @@ class Diagnosis:
             FileNotFoundError: There is no such folder.
         """
         path = writable(path)
-        draft = path.with_name(f".{path.stem}.part{path.suffix}")
-        try:
+        with whole_file(path) as draft:
             if path.suffix.lower() == ".json":
                 draft.write_text(json.dumps(self.facts(), indent=1, allow_nan=False) + "\n", encoding="utf-8")
             else:
                 page.draw(self).savefig(draft)
-            draft.replace(path)
-        finally:
-            draft.unlink(missing_ok=True)
         return path
 
 

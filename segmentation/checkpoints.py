@@ -1,16 +1,88 @@
 """Weights from files: tensors only, and each is looked at before it is used (needs torch)."""
 
 import io
+import json
 import pickle
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load, save
 from torch import Tensor, nn
 
+from segmentation.whole import whole_file
+
+NOTES = "cytolineage"  # where a model file describes itself, in its metadata
 _WRAPPERS = ("state_dict", "model_state_dict", "model_state", "model", "net")
+
+
+def write_model(path: str | Path, network: nn.Module, description: Mapping[str, Any], *, half: bool = False) -> None:
+    """Write a model as one safetensors file: the tensors, and everything else as JSON in its metadata.
+
+    Args:
+        path: file to write; it appears only when complete.
+        network: whose weights are written.
+        description: JSON-able; "format" says what the model is.
+        half: store convolutions as 16-bit floats.
+    """
+    tensors = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
+    if half:
+        tensors = {name: value.half() if value.ndim > 1 else value for name, value in tensors.items()}
+    with whole_file(path) as scratch:
+        scratch.write_bytes(save(tensors, metadata={NOTES: json.dumps(description)}))
+
+
+def read_model(path: str | Path, kind: str, writer: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Read what `write_model` wrote; tensors and JSON only, no code is run.
+
+    Args:
+        path: a safetensors file of this program.
+        kind: what the model must be, such as "segmenter"; its format is then "cytolineage.segmenter/1".
+        writer: what writes such files, for the message.
+
+    Returns:
+        The description, and 32-bit tensors by name.
+
+    Raises:
+        ValueError: no such file, none of this program, or a model of another kind.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ValueError(f"{path} is not a file: give a model that {writer} wrote")
+    try:
+        with safe_open(path, "pt") as file:
+            text = (file.metadata() or {}).get(NOTES, "{}")
+            tensors = {name: file.get_tensor(name).float() for name in file.keys()}
+    except (SafetensorError, OSError) as error:
+        raise ValueError(f"{path} cannot be read as safetensors: {one_line(error)}") from None
+    try:
+        description = json.loads(text)
+    except ValueError as error:
+        raise ValueError(f"{path} is no cytolineage {kind}: {one_line(error)}") from None
+    found = description.get("format") if isinstance(description, dict) else None
+    if found != model_format(kind):
+        raise ValueError(f"{path} is no cytolineage {kind}: its format is {found!r}, wanted {model_format(kind)!r}")
+    return description, tensors
+
+
+def model_format(kind: str) -> str:
+    """The name of the format of a kind of model.
+
+    Args:
+        kind: such as "segmenter".
+    """
+    return f"cytolineage.{kind}/1"
+
+
+def one_line(error: Exception) -> str:
+    """What an error says, on one line and not endless.
+
+    Args:
+        error: of any kind.
+    """
+    return " ".join(str(error).split())[:200]
 
 
 def read_tensors(content: bytes, name: str) -> dict[str, Tensor]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from segmentation.arrays import AnyArray, BoolArray, FloatArray, IntArray
+from segmentation.whole import whole_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,12 +26,10 @@ def write(folder: Path, history: Mapping[str, Sequence[float]], *, best: int) ->
         history: one row for each validation; step, loss, score, seconds, rate.
         best: row that was kept.
     """
-    scratch = folder / "log.csv.part"
-    with scratch.open("w", newline="", encoding="utf-8") as out:
+    with whole_file(folder / "log.csv") as scratch, scratch.open("w", newline="", encoding="utf-8") as out:
         rows = csv.writer(out)
         rows.writerow(COLUMNS)
         rows.writerows(zip(*(history[name] for name in COLUMNS), strict=True))
-    scratch.replace(folder / "log.csv")
     curves(folder / "curves.png", history, best=best)
 
 
@@ -54,9 +53,8 @@ def curves(path: Path, history: Mapping[str, Sequence[float]], *, best: int) -> 
         axes.spines[["top", "right"]].set_visible(False)
     if min(history["loss"]) > 0 and max(history["loss"]) > 5 * min(history["loss"]):
         panels[0].set_yscale("log")
-    scratch = path.with_name(path.name + ".part")
-    figure.savefig(scratch, format="png")
-    scratch.replace(path)
+    with whole_file(path) as scratch:
+        figure.savefig(scratch, format="png")
 
 
 def examples(path: Path, pairs: Sequence[tuple[AnyArray, IntArray, IntArray]]) -> None:
@@ -73,9 +71,8 @@ def examples(path: Path, pairs: Sequence[tuple[AnyArray, IntArray, IntArray]]) -
     for row, (image, truth, found) in zip(panels, pairs, strict=True):
         for axes, labels, name, colour in zip(row, (truth, found), ("truth", "result"), (TRUTH, FOUND), strict=True):
             _draw(axes, image, labels, f"{name}: {len(np.unique(labels[labels > 0]))} cells", colour=colour)
-    scratch = path.with_name(path.name + ".part")
-    figure.savefig(scratch, format="png")
-    scratch.replace(path)
+    with whole_file(path) as scratch:
+        figure.savefig(scratch, format="png")
 
 
 def outlined(

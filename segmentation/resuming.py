@@ -10,6 +10,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from segmentation.whole import whole_file
+
 NOTES = "cytolineage.training"
 
 
@@ -22,9 +24,8 @@ def write(path: Path, tensors: Mapping[str, Tensor], notes: Mapping[str, Any] | 
         notes: JSON-able values, kept in the metadata.
     """
     metadata = None if notes is None else {NOTES: json.dumps(notes)}
-    scratch = path.with_name(path.name + ".part")
-    scratch.write_bytes(save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, metadata=metadata))
-    scratch.replace(path)
+    with whole_file(path) as scratch:
+        scratch.write_bytes(save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, metadata=metadata))
 
 
 def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -1,6 +1,5 @@
 """The Segmenter: normalisation, network and decoder in one value that can be trained, saved and used (needs torch)."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -8,11 +7,9 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 
 from segmentation.arrays import AnyArray, FloatArray, IntArray
-from segmentation.checkpoints import fill
+from segmentation.checkpoints import fill, model_format, one_line, read_model, write_model
 from segmentation.decoders import Decoder, decoder_named, described
 from segmentation.decoders.boundary import Boundary
 from segmentation.finetuning import Freeze, adapted, check_size, freeze_blocks, judge, matching, rate_factors
@@ -24,7 +21,7 @@ from segmentation.tiles import TILE, predict
 from segmentation.tuning import judged, tuned
 from segmentation.unet import UNet, UNetConfig, trim
 
-FORMAT = "cytolineage.segmenter/1"
+KIND = "segmenter"
 WEIGHTS = Path(__file__).parent / "weights"
 CONFIG, DECODER, SCHEDULE, GENTLE = UNetConfig(), Boundary(), Schedule(), Schedule(steps=500, rate=5e-4)
 
@@ -217,22 +214,16 @@ class Segmenter:
             path: file to write; it appears only when complete.
             half: store convolutions as 16-bit floats (half the size; answers move by about 1e-3).
         """
-        path = Path(path)
         if not isinstance(self.network, UNet):
             raise ValueError(f"{path} cannot hold a {type(self.network).__name__}: only U-Nets can be saved; keep the package it came in")
         description = {
-            "format": FORMAT,
+            "format": model_format(KIND),
             "network": asdict(self.network.config),
             "normalise": asdict(self.normalise),
             "decoder": described(self.decoder),
             "about": dict(self.about),
         }
-        tensors = {k: v.detach().cpu().contiguous() for k, v in self.network.state_dict().items()}
-        if half:
-            tensors = {k: v.half() if v.ndim > 1 else v for k, v in tensors.items()}
-        scratch = path.with_name(path.name + ".part")
-        scratch.write_bytes(save(tensors, metadata={"cytolineage": json.dumps(description)}))
-        scratch.replace(path)
+        write_model(path, self.network, description, half=half)
 
     @classmethod
     def load(cls, path: str | Path, *, device: str = "auto") -> "Segmenter":
@@ -242,19 +233,11 @@ class Segmenter:
             path: a safetensors file of this program.
             device: "auto", "cpu" or "cuda".
         """
-        path = Path(path)
-        if not path.is_file():
-            raise ValueError(f"{path} is not a file: give a model that Segmenter.save wrote")
+        description, tensors = read_model(path, KIND, "Segmenter.save")
         try:
-            with safe_open(path, "pt") as file:
-                text = (file.metadata() or {}).get("cytolineage", "{}")
-                tensors = {name: file.get_tensor(name).float() for name in file.keys()}
-        except (SafetensorError, OSError) as error:
-            raise ValueError(f"{path} cannot be read as safetensors: {_one_line(error)}") from None
-        try:
-            made = _assemble(cls, json.loads(text), device=device)
+            made = _assemble(cls, description, device=device)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise ValueError(f"{path} is no cytolineage segmenter: {_one_line(error)}") from None
+            raise ValueError(f"{path} is no cytolineage {KIND}: {one_line(error)}") from None
         fill(made.network, tensors, str(path))
         return made
 
@@ -288,8 +271,6 @@ def load(name: str | Path = "nuclei-2d", *, device: str = "auto") -> Segmenter:
 
 def _assemble(cls: type[Segmenter], description: Mapping[str, Any], *, device: str) -> Segmenter:
     """A segmenter as a file describes it, its weights not yet filled in."""
-    if description.get("format") != FORMAT:
-        raise ValueError(f"its format is {description.get('format')!r}, wanted {FORMAT!r}")
     network = UNet(UNetConfig(**description["network"]))
     decoder = {"name": "boundary", **description["decoder"]}  # files of the first version knew one decoder only
     network.eval()
@@ -300,7 +281,3 @@ def _assemble(cls: type[Segmenter], description: Mapping[str, Any], *, device: s
         description["about"],
         device,
     )
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]

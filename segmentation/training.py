@@ -29,6 +29,7 @@ from segmentation.segmenter import CONFIG, WEIGHTS, Segmenter, load
 from segmentation.sources import Files, Film, find_pairs
 from segmentation.tuning import judged
 from segmentation.unet import UNetConfig
+from segmentation.whole import whole_file
 
 GLANCE = 24  # validation pictures that choose the checkpoint; all of them tune the thresholds
 GENTLE_RATE = 1e-3  # to go on from other weights
@@ -201,9 +202,8 @@ def report(model: Segmenter, parts: Iterable[Split]) -> dict[str, dict[str, floa
 
 
 def _write_json(path: Path, values: Mapping[str, Any]) -> None:
-    scratch = path.with_name(path.name + ".part")
-    scratch.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
-    scratch.replace(path)
+    with whole_file(path) as scratch:
+        scratch.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
 
 
 def _is_whole(path: Path) -> bool:

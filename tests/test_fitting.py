@@ -92,13 +92,13 @@ def test_corrections_of_the_first_half_mend_the_second(film, task):
     assert "corrections followed without being told" in str(learned)
 
 
-def test_the_most_doubtful_links_are_looked_at_first(film, task):
-    graph, doubt = task.film.graph, task.film.forest.slack["link"]
-    known = Corrections.of_truth(graph, film.truth.parent, 10, doubt=doubt)
-    link, there = known.among(graph)
-    assert there.all()
-    assert np.abs(doubt[link]).max() <= np.sort(np.abs(doubt))[9]
-    assert (known.right == (film.truth.parent[known.target] == known.source)).all()
+def test_corrections_find_their_candidate_links(task):
+    graph = task.film.graph
+    rows = np.array([0, len(graph) // 2, len(graph) - 1])
+    link, there = Corrections(graph.source[rows], graph.target[rows], np.ones(3, bool)).among(graph)
+    assert (link == rows).all() and there.all()
+    link, there = Corrections(graph.source[:1], graph.source[:1], np.ones(1, bool)).among(graph)
+    assert link.tolist() == [-1] and not there.any()
 
 
 def test_corrections_that_agree_change_nothing(film):

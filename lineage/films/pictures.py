@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +10,7 @@ import numpy as np
 
 from lineage.arrays import Array, Film, Progress, silent
 
-from .atomic import new_file
+from .atomic import new_file, new_folder
 from .ome_zarr import is_zarr
 
 TIFF, ZARR = (".tif", ".tiff"), ".zarr"
@@ -94,22 +92,16 @@ def _save_tiff(path: Path, frames: Iterator[Array], shape: tuple[int, ...], dtyp
 
 
 def _save_zarr(path: Path, frames: Iterator[Array], like: Array, count: int, attributes: dict[str, Any]) -> None:
-    """One array "0" in a group with the metadata of OME-Zarr 0.4; written beside its place and renamed."""
+    """One array "0" in a group with the metadata of OME-Zarr 0.4."""
     import zarr
 
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
-    try:
+    with new_folder(path, lambda _: True) as temporary:  # `check_target` has seen that what is there is a zarr
         group = zarr.open_group(str(temporary), mode="w", zarr_format=2)
         chunks = (1,) * (like.ndim - 1) + tuple(min(n, 1024) for n in like.shape[-2:])
         array = group.create_array("0", shape=(count, *like.shape), chunks=chunks, dtype=like.dtype)
         group.attrs.update(attributes)
         for t, frame in enumerate(frames):
             array[t] = frame
-        shutil.rmtree(path, ignore_errors=True)
-        temporary.rename(path)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _ome(ndim: int, scale: Sequence[float], interval: float | None, name: str) -> dict[str, Any]:

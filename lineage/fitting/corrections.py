@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from lineage.arrays import BoolArray, FloatArray, IntArray
+from lineage.arrays import BoolArray, IntArray
 from lineage.detections import Detections
 from lineage.forest import Forest
 from lineage.formats.csv_text import load
@@ -58,19 +58,6 @@ class Corrections:
         at = np.minimum(np.searchsorted(key[order], wanted), max(len(key) - 1, 0))
         there = key[order][at] == wanted if len(key) else np.zeros(len(self), bool)
         return np.where(there, order[at] if len(key) else -1, -1), there
-
-    @classmethod
-    def of_truth(cls, graph: CandidateGraph, parent: IntArray, count: int, *, doubt: FloatArray) -> Corrections:
-        """Say of the most doubtful candidate links whether they are true, as somebody would who looks at them.
-
-        Args:
-            graph: Candidate links; m of them.
-            parent: Row of the true parent of each detection, -1 for none; int (n,).
-            count: How many links to look at.
-            doubt: What a forest without (or with) each link would cost more, nats; float (m,), such as ``forest.slack["link"]``.
-        """
-        rows = np.sort(np.argsort(np.abs(doubt), kind="stable")[:count])
-        return cls(graph.source[rows], graph.target[rows], parent[graph.target[rows]] == graph.source[rows])
 
 
 def read_corrections(path: str | Path, forest: Forest) -> Corrections:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
 
+from segmentation.whole import whole_file
+
 MOST_FILES = 1000
 MOST_BYTES = 4 * 1024**3  # of all files together, unpacked
 DESCRIPTIONS = ("rdf.yaml", "bioimageio.yaml", "model.yaml")
@@ -98,18 +100,12 @@ def write_archive(path: str | Path, files: Mapping[str, bytes]) -> None:
         path: archive to write.
         files: content by name inside the archive.
     """
-    path = Path(path)
-    scratch = path.with_name(path.name + ".part")
-    try:
-        with zipfile.ZipFile(scratch, "w", zipfile.ZIP_DEFLATED) as archive:
-            for name, content in files.items():
-                member = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
-                member.compress_type = zipfile.ZIP_DEFLATED
-                member.external_attr = 0o644 << 16
-                archive.writestr(member, content)
-        scratch.replace(path)
-    finally:
-        scratch.unlink(missing_ok=True)
+    with whole_file(path) as scratch, zipfile.ZipFile(scratch, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in files.items():
+            member = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
+            member.compress_type = zipfile.ZIP_DEFLATED
+            member.external_attr = 0o644 << 16
+            archive.writestr(member, content)
 
 
 def _member(path: Path, member: zipfile.ZipInfo) -> bytes:
