@@ -151,12 +151,12 @@ def run(task: Task, budget: Budget, chosen: Sequence[str] = ()) -> dict[str, tup
     """Print a row a method."""
     what = f"range {task.span:g}" if task.span else "range of each true picture"
     print(f"\n{task.name}: {len(task.test)} pictures reported on, PSNR at {what}, {budget}")
-    print(f"{'':27} {'PSNR':>7} {'SI-PSNR':>8} {'SSIM':>7} {'minutes':>8} {'steps':>7}")
+    print(f"{'':27} {'PSNR':>7} {'SI-PSNR':>8} {'SSIM':>7} {'minutes':>8} {'CPU min':>8} {'steps':>7}")
     table = {}
 
-    def show(name: str, restore: Restore, minutes: float = 0.0, steps: str = "") -> None:
+    def show(name: str, restore: Restore, minutes: float = 0.0, cpu: float = 0.0, steps: str = "") -> None:
         table[name] = score(restore, task.test, task.span)
-        print(f"{name:27} {table[name][0]:7.2f} {table[name][1]:8.2f} {table[name][2]:7.4f} {minutes:8.1f} {steps:>7}", flush=True)
+        print(f"{name:27} {table[name][0]:7.2f} {table[name][1]:8.2f} {table[name][2]:7.4f} {minutes:8.1f} {cpu:8.1f} {steps:>7}", flush=True)
 
     show("noisy", lambda picture: picture)
     for name, restore in filters(task.learn).items():
@@ -164,10 +164,10 @@ def run(task: Task, budget: Budget, chosen: Sequence[str] = ()) -> dict[str, tup
     for name, (method, data) in task.methods.items():
         if chosen and name not in chosen:
             continue
-        began = time.monotonic()
+        began, busy = time.monotonic(), time.process_time()
         model = budget.train(data, method)
-        spent = (time.monotonic() - began) / 60
-        show(name, model.predict, spent, f"{model.about['step']}/{model.about['of'][0]}")
+        spent, cpu = (time.monotonic() - began) / 60, (time.process_time() - busy) / 60
+        show(name, model.predict, spent, cpu, f"{model.about['step']}/{model.about['of'][0]}")
         show(f"{name}, 8 views", lambda picture, model=model: model.predict(picture, views=8))
     return table
 
