@@ -15,7 +15,7 @@ from .detections import Detections, Masks
 from .films import known_sizes
 from .forest import Forest
 from .graph import CandidateGraph
-from .motion import expecting, field_motion
+from .motion import expecting, field_motion, optical_flow
 from .program import LINEAGE_RULES
 from .scoring.cycle import ages
 from .scoring.film import FilmModel, estimate, first_guess
@@ -40,10 +40,10 @@ def link(  # noqa: PLR0913 - all but four by keyword only
     """Find the lineages of a label film, or of detections.
 
     Candidate links are the nearest detections and those that overlap, also across missed frames, the movement of the whole field
-    undone (``field_motion``). What they cost is estimated from the film: a first guess, solve, estimate from the solution, solve
-    again; from the second time on cells are expected where their own and their neighbours' steps lead, if that explains the film
-    better (``followed``), and in noisy films detections that belong to nobody are dropped (``false_share``). The forest's
-    ``record`` says what was found.
+    undone (``field_motion``), or that of its regions where the pictures show one (``optical_flow``). What they cost is estimated from
+    the film: a first guess, solve, estimate from the solution, solve again; from the second time on cells are expected where their
+    own and their neighbours' steps lead, if that explains the film better (``followed``), and in noisy films detections that belong
+    to nobody are dropped (``false_share``). The forest's ``record`` says what was found.
 
     Detections may exclude each other (``conflicts``) and have costs of their own (column ``select_cost``, nats: minus the log-odds of
     being a true cell). Then the solver chooses among them while it links: first only the likeliest choice is linked, for a model
@@ -51,7 +51,7 @@ def link(  # noqa: PLR0913 - all but four by keyword only
 
     Args:
         labels: Label film (T, [Z,] Y, X), indexed by frame, or detections (made from points or measured before).
-        image: Film of the same shape, for intensities; with labels only.
+        image: Film of the same shape, for intensities and for movements that can be seen; with labels only.
         scale: Size of a pixel along ([z,] y, x), physical units; with labels only. What an opened film says when not given.
         settings: What to change of the defaults.
         interval: Seconds between frames; with labels only. What an opened film says when not given.
@@ -70,16 +70,21 @@ def link(  # noqa: PLR0913 - all but four by keyword only
     sizes, seconds = known_sizes(labels, image)
     scale, interval = sizes if scale is None else scale, seconds if interval is None else interval
     detections = Detections.from_labels(labels, image, scale, interval=interval, progress=progress)
-    return link_graph(candidate_graph(detections, labels, settings, progress=progress), settings)
+    return link_graph(candidate_graph(detections, labels, settings, image=image, progress=progress), settings)
 
 
 def candidate_graph(
-    detections: Detections, labels: Film | Masks | None, settings: Settings, *, progress: Progress[int] = silent
+    detections: Detections, labels: Film | Masks | None, settings: Settings, *, image: Film | None = None, progress: Progress[int] = silent
 ) -> CandidateGraph:
-    """The candidate links of a film: the nearest, and with labels those that overlap, the movement of the field undone."""
+    """The candidate links of a film: the nearest, and with labels those that overlap, the movement of the field undone.
+
+    With the pictures, the movement of every region that they show is undone instead, where cells are found again more clearly so.
+    """
     detections = _with_likeliest(detections)
     sure = likeliest(detections)
-    motion = field_motion(sure) if settings.motion else None
+    field = field_motion(sure) if settings.motion else None
+    flow = optical_flow(image, sure, field, progress=progress) if settings.motion and image is not None else None
+    motion = flow or field
     detections = detections if motion is None else expecting(detections, motion)
     ahead = None if motion is None else partial(motion.ahead, detections)
     count, radius = settings.neighbours, settings.radius

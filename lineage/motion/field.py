@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from scipy.spatial import cKDTree
 from scipy.special import gammaln
 
-from .arrays import BoolArray, FloatArray
-from .detections import Detections
+from lineage.arrays import BoolArray, FloatArray
+from lineage.detections import Detections
 
 _STRANGERS = 0.1  # part of the cells of a frame whose nearest neighbour in the next is another cell: divisions, entries, misses
 _TAIL = 3.0  # degrees of freedom of the steps of cells: a few jump
@@ -18,6 +20,7 @@ _RARE = 3.0  # nats that any movement of the field must bring beyond what its pa
 _REACH = 6.0  # farthest jump that is looked for, in distances between neighbours
 _SOURCES = 200  # cells that vote for a jump
 _ROUNDS = 12
+_MIDDLE = {2: 1.25, 3: 1.65}  # median length of a step along d axes, in units of its scale along each
 _LEAST = 4  # cells in both frames; with fewer nothing can be said
 
 
@@ -52,6 +55,18 @@ class Motion:
         return np.where((detections.frame > 0)[:, None], before, detections.position)
 
 
+class Moves(Protocol):
+    """Anything that says where cells are carried."""
+
+    def ahead(self, detections: Detections, dt: int = 1) -> FloatArray:
+        """Where each cell is expected so many frames later; float (n, d), physical units."""
+        ...
+
+    def behind(self, detections: Detections) -> FloatArray:
+        """Where each cell would have been in the frame before; float (n, d), physical units."""
+        ...
+
+
 def field_motion(detections: Detections) -> Motion | None:
     """How the field moves, turns and grows from frame to frame; None where nothing speaks for it.
 
@@ -66,7 +81,7 @@ def field_motion(detections: Detections) -> Motion | None:
         detections: The cells; n of them.
     """
     n_frames, d = detections.n_frames, detections.n_axes
-    pairs = [t for t, rows in enumerate(zip(detections.frames(), [*detections.frames()][1:], strict=False)) if _enough(*rows)]
+    pairs = comparable(detections)
     if not pairs:
         return None
     frames = {t: _Frame.of(detections.position[detections.at(t)]) for t in sorted({t + k for t in pairs for k in (0, 1)})}
@@ -82,15 +97,43 @@ def field_motion(detections: Detections) -> Motion | None:
             rest.append(frames[t + 1].nearest(best(frames[t].place))[0])
             last = best
         # Of distances between nearest neighbours the larger ones may be to strangers; the middle one is not.
-        step = max(float(np.median(np.concatenate(rest))) / (1.25 if d == 2 else 1.65), 1e-3 * spacing)
+        step = max(float(np.median(np.concatenate(rest))) / _MIDDLE[d], 1e-3 * spacing)
     return motion if motion.moved.any() else None
 
 
-def expecting(detections: Detections, motion: Motion) -> Detections:
+def comparable(detections: Detections) -> list[int]:
+    """The frames that have enough cells to be compared with the next one, which has too."""
+    return [t for t, rows in enumerate(zip(detections.frames(), [*detections.frames()][1:], strict=False)) if _enough(*rows)]
+
+
+def usual_spacing(detections: Detections) -> float:
+    """Typical distance of a cell to the nearest other one of its frame, where frames can be compared; physical units."""
+    return float(np.median([_Frame.of(detections.position[detections.at(t)]).spacing for t in comparable(detections)]))
+
+
+def expecting(detections: Detections, motion: Moves) -> Detections:
     """Detections that know where each is expected a frame later (columns ``ahead_*``) and would have been a frame before (``behind_*``)."""
     places = {"ahead": motion.ahead(detections), "behind": motion.behind(detections)}
     columns = {f"{name}_{axis}": place[:, k] for name, place in places.items() for k, axis in enumerate(detections.axes)}
     return detections.with_columns(**columns)
+
+
+def fit(detections: Detections, place: FloatArray, frames: Sequence[int]) -> float:
+    """How clearly cells are found again where they are expected: the log-likelihood ratio of the nearest against strangers, nats a cell.
+
+    Args:
+        detections: The cells; n of them.
+        place: Where each is expected in the next frame, physical units; float (n, d).
+        frames: Those to look at; others, and those with too few cells, are left out.
+    """
+    rows = [*detections.frames(), slice(0, 0)]
+    pairs = [(rows[t], _Frame.of(detections.position[rows[t + 1]])) for t in frames if _enough(rows[t], rows[t + 1])]
+    if not pairs:
+        return 0.0
+    near = [there.nearest(place[here])[0] for here, there in pairs]
+    d = detections.n_axes
+    step = max(float(np.median(np.concatenate(near))) / _MIDDLE[d], 1e-3 * float(np.median([there.spacing for _, there in pairs])))
+    return float(np.log(np.concatenate([_mixed(length, step, there) for length, (_, there) in zip(near, pairs, strict=True)])).mean())
 
 
 def _enough(here: slice, there: slice) -> bool:
@@ -171,14 +214,11 @@ class _Registration:
     def limit(self) -> float:
         """About the highest likelihood that there could be, nats: every cell steps as cells do."""
         usual = np.full(len(self.here.place), 1.5 * self.step)
-        return float(np.log(self._mixed(usual)).sum())
+        return float(np.log(_mixed(usual, self.step, self.there)).sum())
 
     def likelihood(self, some: _Map) -> float:
         """Log-likelihood ratio of the distances to the nearest neighbours, the map against strangers; nats."""
-        return float(np.log(self._mixed(self.there.nearest(some(self.here.place))[0])).sum())
-
-    def _mixed(self, length: FloatArray) -> FloatArray:
-        return _STRANGERS + (1 - _STRANGERS) * np.exp(_log_step(length, self.step, self.here.place.shape[1])) / self.there.density
+        return float(np.log(_mixed(self.there.nearest(some(self.here.place))[0], self.step, self.there)).sum())
 
     def price(self, some: _Map) -> float:
         """What the freedom of the parameters is worth, nats: how many maps could be told apart, and that fields seldom move."""
@@ -244,6 +284,11 @@ class _Registration:
             if k > 3 and moved < 1e-3 * self.step:
                 break
         return some
+
+
+def _mixed(length: FloatArray, step: float, there: _Frame) -> FloatArray:
+    """Likelihood ratio of these distances to the nearest cell: steps of this scale, some of them to strangers, against strangers."""
+    return _STRANGERS + (1 - _STRANGERS) * np.exp(_log_step(length, step, there.place.shape[1])) / there.density
 
 
 def _log_step(length: FloatArray, scale: float, d: int) -> FloatArray:
