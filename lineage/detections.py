@@ -14,6 +14,8 @@ from .measure import AXES, label_image, measure
 if TYPE_CHECKING:
     import pandas as pd
 
+SHARED = "cells"  # column that says how many cells the mask of each holds, where some hold two: then two rows have one label
+
 
 @dataclass(frozen=True, eq=False)
 class Masks:

@@ -10,6 +10,7 @@ from .arrays import Film, FloatArray, Progress, silent
 from .films import open_film
 from .forest import Forest
 from .formats.ctc import masks_folder, open_folder
+from .formats.shared_masks import one_a_mask
 from .matching import Matching, References, Tracks, match_labels, match_points, relabelled, tracks_of
 from .metrics import Scores, measures
 
@@ -92,6 +93,7 @@ def _labelled(source: Source, name: str) -> tuple[Tracks, Film]:
     if isinstance(source, tuple):
         forest, labels = source
         assert labels is not None
+        forest = one_a_mask(forest)
         return tracks_of(forest, name)[0], relabelled(forest, labels, name)
     opened = open_folder(source)
     return Tracks(opened.table, f"{name} ({opened.path})"), opened.labels

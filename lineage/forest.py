@@ -196,9 +196,10 @@ class Forest:
         )
 
     def to_dataframe(self) -> pd.DataFrame:
-        """One row a selected detection: id, parent, frame, label, position, tracklet, lineage, generation, measured columns.
+        """One row a selected detection: id, parent, frame, label, position, tracklet, lineage, generation, gap, measured columns.
 
-        ``id`` is the row in ``detections``; ``parent_id`` is -1 at a root. Positions are in physical units.
+        ``id`` is the row in ``detections``; ``parent_id`` is -1 at a root; ``gap`` counts the frames missed between the parent and the
+        cell. Positions are in physical units.
         """
         import pandas as pd
 
@@ -206,7 +207,7 @@ class Forest:
         cells = self.detections
         table: dict[str, Array] = {"id": rows, "parent_id": self.parent[rows], "t": cells.frame[rows], "label": cells.label[rows]}
         table |= {axis: cells.position[rows, a] for a, axis in enumerate(cells.axes)}
-        for name in ("tracklet_id", "parent_tracklet_id", "lineage_id", "generation", "link_cost"):
+        for name in ("tracklet_id", "parent_tracklet_id", "lineage_id", "generation", "gap", "link_cost"):
             table[name] = getattr(self, name)[rows]
         table |= {name: column[rows] for name, column in cells.columns.items() if name not in table and column.ndim == 1}
         return pd.DataFrame(table)

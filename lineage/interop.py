@@ -17,7 +17,7 @@ from .detections import Detections, checked_scale
 from .forest import Forest
 from .formats.chains import parent_links, with_parent
 from .formats.graphs import Edges, Nodes, forest_of, nodes_of, parents, source_ids
-from .formats.table import DERIVED, sorted_forest
+from .formats.table import DERIVED, said_twice, sorted_forest
 from .graph import CandidateGraph
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def from_networkx(
         np.array([np.nan if value is None else float(value) for value in costs], float),
         lambda node: str(names[node]),
     )
-    return forest_of(replace(nodes, columns={**known, **source_ids(list(map(str, names)))}), links, merges=merges)
+    return said_twice(forest_of(replace(nodes, columns={**known, **source_ids(list(map(str, names)))}), links, merges=merges))
 
 
 def _attributes(facts: Sequence[Mapping[str, Any]]) -> dict[str, Array]:

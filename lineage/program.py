@@ -322,11 +322,21 @@ def _pairs(graph: CandidateGraph, given: tuple[Array, Array, Array] | None) -> t
 
 def all_pairs(graph: CandidateGraph, mothers: IntArray) -> IntArray:
     """Every unordered pair of outgoing links of some detections (rows); int (p, 2), the smaller link first."""
-    order = np.argsort(graph.source, kind="stable")
-    first = np.searchsorted(graph.source[order], mothers)
-    degree = np.searchsorted(graph.source[order], mothers, side="right") - first
+    return couples(graph.source, mothers)
+
+
+def couples(end: IntArray, rows: IntArray) -> IntArray:
+    """Every unordered pair of links that have one of these rows for the same end; int (p, 2), the smaller link first.
+
+    Args:
+        end: Source, or target, of every link; int (m,).
+        rows: Detections.
+    """
+    order = np.argsort(end, kind="stable")
+    first = np.searchsorted(end[order], rows)
+    degree = np.searchsorted(end[order], rows, side="right") - first
     pairs = [np.zeros((0, 2), np.int64)]
-    for k in np.unique(degree):  # all mothers with k links at once
+    for k in np.unique(degree):  # all that have k links at once
         start = first[degree == k]
         one, two = np.triu_indices(k, 1)
         pairs.append(np.stack([(start[:, None] + one).ravel(), (start[:, None] + two).ravel()], axis=1))

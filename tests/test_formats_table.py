@@ -12,7 +12,7 @@ from lineage.detections import Detections
 from lineage.forest import Forest
 from lineage.formats import read, table
 
-HEADER = "id,parent_id,t,label,y,x,tracklet_id,parent_tracklet_id,lineage_id,generation,link_cost\n"
+HEADER = "id,parent_id,t,label,y,x,tracklet_id,parent_tracklet_id,lineage_id,generation,gap,link_cost\n"
 relaxed = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 
 
@@ -20,7 +20,7 @@ def test_a_division_as_text(tmp_path):
     forest = ZOO["division"]
     table.write(Forest(forest.detections, forest.parent, link_cost=[np.nan, -1.5, 0.1]), tmp_path / "a.csv")
     assert (tmp_path / "a.csv").read_text() == (
-        HEADER + "0,-1,0,1,4.0,4.0,1,0,1,0,\n1,0,1,1,4.0,4.0,2,1,1,1,-1.5\n2,0,1,2,4.0,12.0,3,1,1,1,0.1\n"
+        HEADER + "0,-1,0,1,4.0,4.0,1,0,1,0,0,\n1,0,1,1,4.0,4.0,2,1,1,1,0,-1.5\n2,0,1,2,4.0,12.0,3,1,1,1,0,0.1\n"
     )
 
 

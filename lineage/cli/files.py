@@ -8,14 +8,7 @@ from typing import Annotated
 
 import typer
 
-from .shared import app, bar
-
-
-class _Gaps(StrEnum):
-    """What becomes of links over missed frames."""
-
-    leave = "split"
-    fill = "fill"
+from .shared import Gaps, app, bar
 
 
 class _Merges(StrEnum):
@@ -39,7 +32,7 @@ def convert(
     target: Annotated[str, typer.Argument(metavar="OUT", help="File or folder; the ending says the format.")],
     labels: Annotated[Path | None, typer.Option(help="Label masks of the cells, for a target with masks.", show_default=False)] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Refuse when something would be lost.")] = False,
-    gaps: Annotated[_Gaps, typer.Option(help="Links over missed frames: leave them, or fill in the missed cells.")] = _Gaps.leave,
+    gaps: Annotated[Gaps, typer.Option(help="Links over missed frames: leave them, or fill in the missed cells.")] = Gaps.leave,
     merges: Annotated[_Merges, typer.Option(help="Cells with two parents: refuse the file, or keep the nearest parent.")] = _Merges.refuse,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an older file or folder of that name.")] = False,
     read_as: Annotated[str, typer.Option("--from", help="Key of the format of IN; found out when not given.", show_default=False)] = "",

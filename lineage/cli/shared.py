@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -21,6 +22,14 @@ app = typer.Typer(
 )
 train_app = typer.Typer(help="Train a model on your own data.", rich_markup_mode=None)
 app.add_typer(train_app, name="train")
+
+
+class Gaps(StrEnum):
+    """What becomes of links over missed frames."""
+
+    leave = "split"
+    fill = "fill"
+
 
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder for the results; an older result there is replaced.")]
 SettingsFile = Annotated[Path | None, typer.Option("--settings", help="TOML file with settings; options given here win.")]

@@ -45,7 +45,7 @@ def write(  # noqa: PLR0913 - all but two by keyword only
         OSError: The file cannot be written.
     """
     forest = filled(forest) if gaps == "fill" else forest
-    to_write(path, format).save(forest, path, labels=labels, overwrite=overwrite, progress=progress)
+    to_write(path, format).save(forest, path, labels=labels, gaps=gaps, overwrite=overwrite, progress=progress)
 
 
 def read(path: str | Path, *, format: str = "", progress: Progress[Any] = silent) -> Forest:  # noqa: A002 - what one would call it

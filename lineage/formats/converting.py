@@ -19,6 +19,7 @@ from .filling import filled
 from .graphs import CUT
 from .holding import Loss, losses, named_away
 from .known import Format, to_read, to_write
+from .shared_masks import said, seconds
 
 Merges = Literal["refuse", "keep-nearest"]
 
@@ -33,6 +34,7 @@ class Conversion:
         forest: The lineages, as they will be written.
         labels: The label images that go with them, where the target makes use of them; else None.
         losses: What the target cannot hold.
+        gaps: Whether missed cells are put in, and masks of two cells cut.
     """
 
     source: Path
@@ -42,6 +44,7 @@ class Conversion:
     forest: Forest
     labels: OpenedFilm | None
     losses: list[Loss]
+    gaps: Gaps = "split"
 
     def write(self, *, overwrite: bool = False, progress: Progress[Any] = silent) -> None:
         """Write the target; it appears when it is complete.
@@ -57,7 +60,8 @@ class Conversion:
         if self.target.exists() and not overwrite and not (self.target.is_dir() and not any(self.target.iterdir())):
             raise FileExistsError(f"{self.target} exists already: choose another name, or overwrite it (--overwrite)")
         beside = self.labels.path if self.labels is not None and self.labels.path is not None and is_zarr(self.labels.path) else None
-        self.write_as.save(self.forest, self.target, labels=self.labels, labels_path=beside, overwrite=overwrite, progress=progress)
+        options: dict[str, Any] = {"labels": self.labels, "labels_path": beside, "gaps": self.gaps, "overwrite": overwrite}
+        self.write_as.save(self.forest, self.target, **options, progress=progress)
 
 
 def prepare(  # noqa: PLR0913 - all but two by keyword only
@@ -96,10 +100,12 @@ def prepare(  # noqa: PLR0913 - all but two by keyword only
     own = open_folder(source).labels if chosen.masks and labels is None else None
     film = own if labels is None else open_film(labels, kind="labels")
     found = _cut(forest, merges) + _lost(forest, written, film, measured=own is not None)
+    if written.masks and (what := said(forest, cut=gaps == "fill")):
+        found.append(Loss("masks", what))
     if film is not None and written.draws and own is None:
         forest = _sized(_labelled(forest, film, progress), film)
     forest = filled(forest) if gaps == "fill" else forest
-    return Conversion(source, target, chosen, written, forest, film if written.draws else None, found)
+    return Conversion(source, target, chosen, written, forest, film if written.draws else None, found, gaps)
 
 
 def convert(
@@ -200,7 +206,8 @@ def _labelled(forest: Forest, film: OpenedFilm, progress: Progress[Any]) -> Fore
     for t in progress(np.unique(cells.frame[nameless]).tolist(), "finding labels"):
         rows = nameless[cells.frame[nameless] == t]
         label[rows] = _labels_at(label_image(film[t], t), place[rows], rows, t)
-    key = cells.frame[forest.selected] * (int(label.max(initial=0)) + 1) + label[forest.selected]
+    single = forest.selected & ~seconds(forest)
+    key = cells.frame[single] * (int(label.max(initial=0)) + 1) + label[single]
     values, counts = np.unique(key, return_counts=True)
     if (counts > 1).any():
         t, value = divmod(int(values[counts > 1][0]), int(label.max(initial=0)) + 1)

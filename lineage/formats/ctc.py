@@ -25,6 +25,7 @@ from lineage.measure import label_image
 from .ctc_draw import painter
 from .ctc_table import TABLES, check_rows, find_table, parse_table
 from .filling import filled, is_filled, stamp
+from .shared_masks import halved, one_a_mask, seconds
 
 HOLDS = frozenset({"divisions", "gaps", "isolated", "scale", "interval", "length", "masks"})
 INSTEAD = {
@@ -194,7 +195,8 @@ def write(
         forest: Lineages; at most 65535 tracklets.
         path: The folder. An older result there is replaced as a whole.
         labels: The label film that the detections were measured from; it is only read. Without it, small discs (balls) are drawn.
-        gaps: ``split`` begins a new tracklet after missed frames; ``fill`` puts the cell there (see ``filled``).
+        gaps: ``split`` begins a new tracklet after missed frames; ``fill`` puts the cell there (see ``filled``). Of two cells in one
+            mask, ``split`` leaves the mask to the first and a gap to the other, ``fill`` cuts it in two (see ``halved``).
         overwrite: Write into a folder that holds other files too; they are kept.
         progress: Wraps the loop over frames.
 
@@ -204,7 +206,7 @@ def write(
     """
     if gaps not in get_args(Gaps):
         raise ValueError(f"gaps must be {' or '.join(get_args(Gaps))}, not {gaps}")
-    forest = filled(forest) if gaps == "fill" else forest
+    forest = filled(forest) if gaps == "fill" else one_a_mask(forest)
     table = tracklet_table(forest)
     if len(table) > MOST_TRACKLETS:
         raise ValueError(f"{len(table)} tracklets do not fit 16-bit masks: the Cell Tracking Challenge format holds {MOST_TRACKLETS}")
@@ -232,15 +234,17 @@ def _relabelled(forest: Forest, labels: Film) -> tuple[int, Callable[[int], Arra
     cells = forest.detections
     if len(labels) < cells.n_frames:
         raise ValueError(f"the label film has {len(labels)} frames, but the forest has {cells.n_frames}")
-    fresh = is_filled(forest)
-    rows, added = np.flatnonzero(forest.selected & ~fresh), np.flatnonzero(forest.selected & fresh)
+    fresh, second = is_filled(forest), seconds(forest)
+    rows, added = np.flatnonzero(forest.selected & ~fresh & ~second), np.flatnonzero(forest.selected & fresh)
     nameless = rows[cells.label[rows] < 1]
     if nameless.size:
         raise ValueError(f"row {nameless[0]} (frame {cells.frame[nameless[0]]}) has no label: write without labels, discs are drawn")
 
     def relabel(t: int) -> Array:
         here, new = rows[cells.frame[rows] == t], added[cells.frame[added] == t]
-        frame = relabelled(label_image(labels[t], t), cells.label[here], forest.tracklet_id[here], frame=t)
+        image, beside = label_image(labels[t], t), np.flatnonzero(second & (cells.frame == t))
+        frame = relabelled(image, cells.label[here], forest.tracklet_id[here], frame=t)
+        halved(frame, forest, beside, forest.tracklet_id[beside], image)
         stamp(frame, forest, new, labels, forest.tracklet_id[new])
         return frame
 

@@ -1,10 +1,11 @@
 """GEXF 1.3, the graph format of Gephi: a dynamic graph with one node a cell, laid out as trees that grow downwards.
 
 Node attributes are typed: ``t``, ``cell_label`` (pixel value), ``z``, ``y``, ``x`` (physical units), ``tracklet_id``,
-``parent_tracklet_id``, ``lineage_id``, ``generation``, ``link_cost`` and what was measured. A node lives from its frame to that of its
-last child, an edge from parent to child, so the time line of Gephi shows lineages grow. Names that Gephi keeps for itself (label, id,
-weight, ...) get the prefix ``cell_``; attributes that are NaN are left out, and edge attributes are never dynamic, because Gephi
-drops those whose start equals their end. The description of the graph ends with what a forest is beside its cells, as JSON.
+``parent_tracklet_id``, ``lineage_id``, ``generation``, ``gap`` (frames missed before), ``link_cost`` and what was measured. A node lives
+from its frame to that of its last child, an edge from parent to child (``dt`` frames), so the time line of Gephi shows lineages grow.
+Names that Gephi keeps for itself (label, id, weight, ...) get the prefix ``cell_``; attributes that are NaN are left out, and edge
+attributes are never dynamic, because Gephi drops those whose start equals their end. The description of the graph ends with what a
+forest is beside its cells, as JSON.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from lineage.forest import Forest
 from .gexf import DESCRIPTION, recognises, untitled
 from .graphs import REAL, TEXT, TRUTH, WHOLE, Edges, Nodes, check_size, column_of, ends, forest_of, nodes_of
 from .header import parsed
-from .table import DERIVED
+from .table import DERIVED, said_twice
 from .xml_text import parse, readable
 
 __all__ = ["read", "recognises"]
@@ -79,7 +79,7 @@ def read(path: str | Path, *, merges: str = "refuse") -> Forest:
     """
     nodes, edges = parts(Path(path))
     with readable(Path(path), "GEXF"):
-        return forest_of(nodes, edges, merges=merges)
+        return said_twice(forest_of(nodes, edges, merges=merges))
 
 
 def parts(path: Path) -> tuple[Nodes, Edges]:

@@ -1,9 +1,10 @@
 """GraphML, the graph format of NetworkX, igraph, yEd and Cytoscape: one node a cell, typed facts, an edge from parent to child.
 
 Node data: ``t``, ``label`` (pixel value), ``z``, ``y``, ``x`` (physical units), ``tracklet_id``, ``parent_tracklet_id``, ``lineage_id``,
-``generation``, what was measured, and ``selected`` where some detections are not. Edge data: ``dt`` (frames) and ``link_cost`` (nats).
-Graph data: ``cytolineage``, what a forest is beside its cells and links, as JSON. Numbers that are NaN are left out.
-The keys are those of NetworkX: ``networkx.read_graphml(path, node_type=int)`` gives a graph like ``Forest.to_networkx()``.
+``generation``, ``gap`` (frames missed before), what was measured, and ``selected`` where some detections are not. Edge data: ``dt``
+(frames) and ``link_cost`` (nats). Graph data: ``cytolineage``, what a forest is beside its cells and links, as JSON. Numbers that are
+NaN are left out. The keys are those of NetworkX: ``networkx.read_graphml(path, node_type=int)`` gives a graph like
+``Forest.to_networkx()``.
 """
 
 from __future__ import annotations
@@ -48,14 +49,14 @@ def recognises(path: Path) -> bool:
 
 
 def node_facts(forest: Forest) -> dict[str, Array]:
-    """What graph files say of every detection, selected or not: frame, label, place, tracklet, lineage, generation, measured columns.
+    """What graph files say of every detection, selected or not: frame, label, place, tracklet, lineage, generation, gap, measured columns.
 
     A measured column that has the name of one of these is left out.
     """
     cells = forest.detections
     facts: dict[str, Array] = {"t": cells.frame, "label": cells.label}
     facts |= {axis: cells.position[:, a] for a, axis in enumerate(cells.axes)}
-    facts |= {name: getattr(forest, name) for name in ("tracklet_id", "parent_tracklet_id", "lineage_id", "generation")}
+    facts |= {name: getattr(forest, name) for name in ("tracklet_id", "parent_tracklet_id", "lineage_id", "generation", "gap")}
     if not forest.selected.all() or not cells.columns.keys().isdisjoint(SELECTED):
         facts["selected"] = forest.selected
     return facts | {name: column for name, column in cells.columns.items() if name not in facts and column.ndim == 1}

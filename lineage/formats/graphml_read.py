@@ -12,7 +12,7 @@ from lineage.forest import Forest
 
 from .graphs import REAL, TEXT, TRUTH, WHOLE, Edges, Nodes, check_size, column_of, ends, forest_of, narrowed, nodes_of, source_ids
 from .header import KEY, parsed
-from .table import DERIVED
+from .table import DERIVED, said_twice
 from .xml_text import parse, readable
 
 KINDS = {**dict.fromkeys(("int", "integer", "long"), WHOLE), "float": REAL, "double": REAL, "boolean": TRUTH}
@@ -119,7 +119,7 @@ def read(path: str | Path, *, merges: str = "refuse") -> Forest:
     """
     nodes, edges = parts(Path(path))
     with readable(Path(path), "GraphML"):
-        return forest_of(nodes, edges, merges=merges)
+        return said_twice(forest_of(nodes, edges, merges=merges))
 
 
 def parts(path: Path) -> tuple[Nodes, Edges]:

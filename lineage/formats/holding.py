@@ -36,7 +36,7 @@ FACETS = MappingProxyType(
     }
 )
 EVERYTHING = frozenset(FACETS)
-OURS = frozenset("id parent_id t label z y x tracklet_id parent_tracklet_id lineage_id generation link_cost".split())  # names of facts
+OURS = frozenset("id parent_id t label z y x tracklet_id parent_tracklet_id lineage_id generation gap link_cost".split())  # names of facts
 CONTROL = frozenset(map(chr, (*range(9), 11, 12, *range(14, 32), *range(55296, 57344), 65534, 65535)))  # what XML cannot hold
 
 

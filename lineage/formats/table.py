@@ -2,7 +2,8 @@
 
 Columns, header first: ``id`` (whole number, unique), ``parent_id`` (id of the parent, -1 or empty at a root), ``t`` (frame, from 0),
 ``label`` (pixel value in the label film, 0 if none), ``z`` (3D only), ``y``, ``x`` (physical units), ``tracklet_id``,
-``parent_tracklet_id`` (0 for none), ``lineage_id``, ``generation``, ``link_cost`` (nats, of the link to the parent), measured columns.
+``parent_tracklet_id`` (0 for none), ``lineage_id``, ``generation``, ``gap`` (frames missed between the parent and the cell),
+``link_cost`` (nats, of the link to the parent), measured columns.
 Not in a CSV: the size of a pixel, the time between frames, the length of the film beyond the last cell, detections that were not
 selected, the certificate, columns with more than one value a cell. Texts that are all numbers come back as numbers: a CSV has no types.
 """
@@ -10,6 +11,7 @@ selected, the certificate, columns with more than one value a cell. Texts that a
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -88,7 +90,16 @@ def forest_of_rows(table: Table) -> Forest:
     columns = {name: plain(series) for name, series in table.items() if name not in known}
     if not np.array_equal(ids, np.arange(len(ids))) and "source_id" not in columns:
         columns["source_id"] = ids
-    return sorted_forest(frame, position, label, columns, parent, link_cost=cost)
+    return said_twice(sorted_forest(frame, position, label, columns, parent, link_cost=cost))
+
+
+def said_twice(forest: Forest) -> Forest:
+    """The forest without the column ``gap``, where it says what the links say; another tool's may mean something else."""
+    column = forest.detections.columns.get("gap")
+    if column is None or not np.array_equal(column, forest.gap):
+        return forest
+    kept = {name: values for name, values in forest.detections.columns.items() if name != "gap"}
+    return replace(forest, detections=replace(forest.detections, columns=kept))
 
 
 def parent_rows(ids: IntArray, claimed: IntArray, frame: IntArray) -> IntArray:

@@ -85,6 +85,7 @@ def run(  # noqa: PLR0913 - all but two by keyword only
     scale: Sequence[float] | None = None,
     interval: float | None = None,
     settings: Settings = Settings(),  # noqa: B008 - frozen
+    gaps: ctc.Gaps = "split",
     command: str = "",
     progress: Progress[Any] = silent,
 ) -> Run:
@@ -101,6 +102,7 @@ def run(  # noqa: PLR0913 - all but two by keyword only
         scale: Size of a pixel along ([z,] y, x); the file's own when not given.
         interval: Seconds between frames; the file's own when not given.
         settings: What to change of the defaults.
+        gaps: What the masks of ``ctc`` do with missed frames and with masks of two cells: ``split`` or ``fill`` (see ``ctc.write``).
         command: The command line, for the record.
         progress: Wraps the loops over frames.
 
@@ -130,7 +132,7 @@ def run(  # noqa: PLR0913 - all but two by keyword only
     with new_folder(out, OUTPUTS.__contains__) as folder:
         forest, label_film = _linked(seen, masks, settings, scale=sizes, interval=seconds, folder=folder, progress=progress)
         scores = None if truth is None else evaluate((forest, label_film), truth, progress=progress)
-        _write_results(forest, label_film, given, masks, folder, progress)
+        _write_results(forest, label_film, given, masks, folder, gaps=gaps, progress=progress)
         facts = {"command": command, "seconds": time.perf_counter() - began, "scale": sizes, "interval": seconds}
         inputs = {"film": film, "labels": labels, "truth": truth}
         record = provenance(forest, settings, inputs, **facts)
@@ -174,11 +176,13 @@ def _zarr(film: OpenedFilm | None) -> Path | None:
     return film.path if film is not None and film.path is not None and is_zarr(film.path) else None
 
 
-def _write_results(forest: Forest, labels: Film, film: OpenedFilm, masks: OpenedFilm | None, folder: Path, progress: Progress[Any]) -> None:
+def _write_results(  # noqa: PLR0913 - all but five by keyword only
+    forest: Forest, labels: Film, film: OpenedFilm, masks: OpenedFilm | None, folder: Path, *, gaps: ctc.Gaps, progress: Progress[Any]
+) -> None:
     from lineage.plot import overview
 
     write(forest, folder / "lineages.csv")
     write(forest, folder / "lineages.gexf")
     geff.write(forest, folder / "lineages.geff", labels_path=_zarr(masks), image_path=_zarr(film))
-    ctc.write(forest, folder / "ctc", labels=labels, progress=progress)
+    ctc.write(forest, folder / "ctc", labels=labels, gaps=gaps, progress=progress)
     overview(forest, film, labels, folder / "overview.png")

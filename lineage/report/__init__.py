@@ -11,6 +11,7 @@ from lineage.arrays import Progress, silent
 from lineage.films import OpenedFilm, open_film
 from lineage.films.atomic import new_file
 from lineage.forest import Forest
+from lineage.formats.shared_masks import seconds
 from lineage.health import check
 from lineage.provenance import finite
 
@@ -118,6 +119,7 @@ def _meta(forest: Forest, film: OpenedFilm | None, shown: Pictures | None) -> di
         "shape": None if film is None else film.shape[1:],
         "fineness": None if film is None else fineness(film),
         "detections": len(forest),
+        "shared": int(seconds(forest).sum()),
         "pictures": None
         if shown is None
         else {"format": shown.format, "size": shown.size, "layers": shown.layers, "low": shown.low, "high": shown.high},

@@ -10,6 +10,7 @@ import numpy as np
 
 from lineage.arrays import Array, Film, length
 from lineage.forest import Forest
+from lineage.formats.shared_masks import seconds
 from lineage.matching import Relabelled
 
 LayerData = tuple[Any, dict[str, Any], str]  # what napari adds: data, keyword arguments, kind of layer
@@ -68,7 +69,7 @@ def lazy(film: Film) -> LazyFilm:
 
 def lineage_film(forest: Forest, labels: Film) -> LazyFilm:
     """The label film with lineage numbers for labels, made frame by frame when it is looked at; what is not selected vanishes."""
-    rows = np.flatnonzero(forest.selected)
+    rows = np.flatnonzero(forest.selected & ~seconds(forest))
     cells = forest.detections
     renumbered = Relabelled(labels, cells.frame[rows], cells.label[rows], forest.lineage_id[rows], "the result")
     kind = np.dtype(np.uint16 if forest.lineage_id.max(initial=0) < 2**16 else np.uint32)

@@ -59,8 +59,10 @@ function statistics(model) {
   const divisions = new Array(T).fill(0);
   for (const c of model.divisions) divisions[tracks.end[c]]++;
   const steps = [];
+  let bridged = 0;
   for (let i = 0; i < n; i++) {
     const p = model.parent[i];
+    if (p >= 0 && model.frame[i] - model.frame[p] > 1) bridged++;
     if (p < 0 || model.frame[i] - model.frame[p] !== 1 || model.track[p] !== model.track[i]) continue;
     steps.push(Math.hypot(model.x[i] - model.x[p], model.y[i] - model.y[p], model.z ? model.z[i] - model.z[p] : 0));
   }
@@ -82,5 +84,5 @@ function statistics(model) {
     }
   }
   const total = (list) => list.reduce((sum, v) => sum + v, 0);
-  return { cells, divisions, steps, lengths, lives, appear, vanish, appeared: total(appear), vanished: total(vanish), margin };
+  return { cells, divisions, bridged, steps, lengths, lives, appear, vanish, appeared: total(appear), vanished: total(vanish), margin };
 }

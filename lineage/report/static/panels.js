@@ -326,6 +326,7 @@ function makeSummaryPanel(app) {
     host.replaceChildren(element("div", { class: "tiles" },
       tile(model.n.toLocaleString("en"), "detections"), tile(model.tracks.count.toLocaleString("en"), "tracklets", "Paths without division or gap"),
       tile(model.lineages.count.toLocaleString("en"), "lineages"), tile(model.divisions.length.toLocaleString("en"), "divisions"),
+      tile(s.bridged.toLocaleString("en"), "gaps bridged", "Links over missed frames"), ...(model.meta.shared ? [tile(model.meta.shared.toLocaleString("en"), "shared masks", "Masks that hold two cells")] : []),
       tile(String(s.appeared), "appear inside", "After the first frame and away from the border"), tile(String(s.vanished), "vanish inside", "Before the last frame and away from the border")));
     const dropped = model.meta.detections - model.n;
     if (dropped) host.append(element("p", { class: "note whole" }, `${plural(dropped, "further detection")} ${dropped === 1 ? "was" : "were"} not believed and ${dropped === 1 ? "is" : "are"} not shown.`));
