@@ -11,15 +11,20 @@ import numpy as np
 
 from .arrays import Array, BoolArray, Film, FloatArray, Progress, silent
 from .candidates import expected, nearest, overlapping, spacings, union, usual_radius
-from .detections import Detections, Masks
+from .detections import SHARED, Detections, Masks
 from .films import known_sizes
 from .forest import Forest
 from .graph import CandidateGraph
 from .motion import expecting, field_motion, optical_flow
 from .program import LINEAGE_RULES
+from .scoring.confidence import CONFIDENCE, link_confidence
 from .scoring.cycle import ages
 from .scoring.film import FilmModel, estimate, first_guess
+from .scoring.learned import LEARNED
+from .scoring.merges import FIRST_RATE, Doubled, runs, shared
+from .scoring.mothers import changes
 from .scoring.noise import false_share, without_lone
+from .scoring.ripening import ripened
 from .scoring.rivals import LIKELIEST, between_chosen, likeliest, only_likeliest, selection, usual_worth, weighed
 from .scoring.steps import followed
 from .settings import Settings
@@ -43,7 +48,8 @@ def link(  # noqa: PLR0913 - all but four by keyword only
     undone (``field_motion``), or that of its regions where the pictures show one (``optical_flow``). What they cost is estimated from
     the film: a first guess, solve, estimate from the solution, solve again; from the second time on cells are expected where their
     own and their neighbours' steps lead, if that explains the film better (``followed``), and in noisy films detections that belong
-    to nobody are dropped (``false_share``). The forest's ``record`` says what was found.
+    to nobody are dropped (``false_share``). The forest's ``record`` says what was found, and the column ``link_confidence`` how probable
+    the link of each cell to its parent is.
 
     Detections may exclude each other (``conflicts``) and have costs of their own (column ``select_cost``, nats: minus the log-odds of
     being a true cell). Then the solver chooses among them while it links: first only the likeliest choice is linked, for a model
@@ -98,8 +104,34 @@ def candidate_graph(
 
 
 def link_graph(graph: CandidateGraph, settings: Settings) -> Forest:
-    """Solve a candidate graph with costs estimated from it; see ``link``."""
-    return linked(graph, settings).forest
+    """Solve a candidate graph with costs estimated from it; see ``link``.
+
+    Raises:
+        ValueError: Masks may hold two cells (``settings.merges``), but the detections have no areas to tell.
+    """
+    if not settings.merges:
+        return linked(graph, settings).forest
+    if "area" not in graph.detections.columns:
+        raise ValueError("merges are told by areas, but these detections have none: give label masks, or leave merges out")
+    return _with_merges(linked(graph, settings), settings)
+
+
+def _with_merges(found: Linked, settings: Settings) -> Forest:
+    """The lineages once more, now that masks may hold two cells: the rate of meetings is guessed, then estimated."""
+    possible, rate, count = runs(found.graph, found.forest, found.model), FIRST_RATE, 0
+    forest = found.forest
+    if possible:
+        costs = _costs(found.graph, found.model, settings) | {"select": found.select}
+        for _ in range(2):
+            doubled = Doubled.of(found.graph, costs, possible, rate)
+            near = settings.gap * (size := _size(forest)) / (size + doubled.worth)  # what masks are worth is no cost of lineages
+            wider = _cheapest(doubled.graph, doubled.costs, replace(settings, gap=near))
+            count = doubled.count(wider)
+            rate = (count + 1) / (int(found.forest.selected.sum()) + 100)
+        forest = shared(doubled, wider, forest, found.model, gap=settings.gap) if count else forest
+    masks = int((forest.detections.columns[SHARED] > 1).sum()) // 2 if count else 0
+    said = {"meetings": count, "masks": masks, "possible": len(possible), "rate": rate}
+    return forest.with_record(**{**found.forest.record, **forest.record}, merges=said)
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,7 +153,7 @@ class Linked:
 
 def linked(graph: CandidateGraph, settings: Settings) -> Linked:
     """Solve a candidate graph with costs estimated from it, and keep the costs; see ``link``."""
-    graph = replace(graph, detections=_with_likeliest(graph.detections))
+    graph = _with_learned(replace(graph, detections=_with_likeliest(graph.detections)), settings)
     chosen = likeliest(graph.detections)
     model = _as_set(first_guess(chosen), settings)
     select = _first_selection(graph, settings, model)
@@ -133,7 +165,7 @@ def linked(graph: CandidateGraph, settings: Settings) -> Linked:
         forest = without_lone(forest)
     for _ in range(settings.rounds):
         graph, steps = followed(field, forest) if settings.motion else (field, None)
-        graph = replace(graph, detections=graph.detections.with_columns(cycle_age=ages(forest)))
+        graph = replace(graph, detections=graph.detections.with_columns(cycle_age=ages(forest), **changes(forest)))
         learned = graph.keep(between_chosen(graph, forest)) if weighed(graph.detections) else graph
         model = _as_set(estimate(model, learned, forest), settings)
         select = _selection(graph, settings, worth, model)
@@ -142,7 +174,8 @@ def linked(graph: CandidateGraph, settings: Settings) -> Linked:
     motion = _moves(field.detections) | {"steps": asdict(steps) if steps else None}
     film = model.record() | {"false_share": noise}
     forest = forest.with_record(film=film, motion=motion, candidates={"edges": len(graph), "radius": radius})
-    return Linked(replace(forest, detections=_plain(field.detections)), graph, model, select)
+    sure = {CONFIDENCE: link_confidence(graph, _costs(graph, model, settings), forest)}
+    return Linked(replace(forest, detections=_plain(field.detections).with_columns(**sure)), graph, model, select)
 
 
 def _with_likeliest(detections: Detections) -> Detections:
@@ -153,6 +186,15 @@ def _with_likeliest(detections: Detections) -> Detections:
     return detections.with_columns(likeliest=solve(alone, {"select": detections.columns["select_cost"]}, gap=0.0).selected)
 
 
+def _with_learned(graph: CandidateGraph, settings: Settings) -> CandidateGraph:
+    """The graph with the learned scores of its links, where they are wanted."""
+    if not settings.edges or LEARNED in graph.columns:
+        return graph
+    from .learn.model import learned_costs  # here, so that linking without it loads no torch
+
+    return graph.with_columns(learned=learned_costs(graph, settings.edges))
+
+
 def _first_selection(graph: CandidateGraph, settings: Settings, model: FilmModel) -> FloatArray:
     """Costs of the detections before anything is known of the film, nats; (n,)."""
     return only_likeliest(graph.detections) if weighed(graph.detections) else _selection(graph, settings, 0.0, model)
@@ -161,7 +203,7 @@ def _first_selection(graph: CandidateGraph, settings: Settings, model: FilmModel
 def _selection(graph: CandidateGraph, settings: Settings, worth: float, model: FilmModel) -> FloatArray:
     """Costs of the detections, nats; (n,)."""
     if weighed(graph.detections) and settings.detection is None:
-        return selection(graph.detections, worth, model.size)
+        return selection(graph.detections, worth, model.likeness.trait("size"))
     doubtful = settings.detection if settings.detection is not None else -5.0
     return np.full(len(graph.detections), -np.inf if _believed(graph, settings) else doubtful)
 
@@ -179,9 +221,11 @@ def _plain(detections: Detections) -> Detections:
 
 
 def _as_set(model: FilmModel, settings: Settings) -> FilmModel:
+    model = replace(model, learned=settings.edges_weight)
     model = replace(model, miss=settings.miss) if settings.miss is not None else model
     model = replace(model, overlap=None) if "overlap" not in settings.scores else model
-    return replace(model, size=None) if "size" not in settings.scores else model
+    model = replace(model, mothers=None) if "mothers" not in settings.scores else model
+    return replace(model, likeness=model.likeness.only(settings.scores))
 
 
 def _believed(graph: CandidateGraph, settings: Settings) -> bool:
@@ -189,24 +233,44 @@ def _believed(graph: CandidateGraph, settings: Settings) -> bool:
     return settings.detection is None and not graph.detections.conflicts and not weighed(graph.detections)
 
 
+def _size(forest: Forest) -> float:
+    """Size of the cost of a forest, nats; not below 1."""
+    return max(abs(forest.certificate.objective), 1.0) if forest.certificate else 1.0
+
+
 def _solved(graph: CandidateGraph, model: FilmModel, settings: Settings, select: FloatArray) -> tuple[Forest, float]:
     """The cheapest forest at the costs of a model and of the detections (nats, (n,)), and what a usual link of it is worth."""
+    costs = _costs(graph, model, settings) | {"select": select}
+    forest = _cheapest(graph, costs, settings)
+    return forest, usual_worth(graph, costs["link"], forest)
+
+
+def _costs(graph: CandidateGraph, model: FilmModel, settings: Settings) -> dict[str, Any]:
+    """What links and events cost by a model, or as it is set."""
     given: dict[str, Any] = {name: getattr(settings, name) for name in ("appear", "disappear", "divide", "weights")}
     costs = model.costs(graph, **given)
-    if not settings.divisions:
-        costs["divide"], costs["divide_pair"] = np.full(len(select), np.inf), None
-    costs["select"] = select
+    return costs if settings.divisions else costs | {"divide": np.full(len(graph.detections), np.inf), "divide_pair": None}
+
+
+def _cheapest(graph: CandidateGraph, costs: dict[str, Any], settings: Settings) -> Forest:
+    """The cheapest forest; links that cannot be in it are left out before."""
     keep, worthwhile = _worthwhile(graph, costs)
     forest = replace(_of_costs(graph.keep(keep), worthwhile, settings), memory=None)  # of no use: the next costs are others throughout
-    worth = usual_worth(graph, costs["link"], forest)
     if "link" not in forest.slack:
-        return forest, worth
+        return forest
     slack = np.zeros(len(graph))  # of a link that was left out nothing is known but that choosing it costs something
     slack[keep] = forest.slack["link"]
-    return replace(forest, slack={**forest.slack, "link": slack}), worth
+    return replace(forest, slack={**forest.slack, "link": slack})
 
 
 def _of_costs(graph: CandidateGraph, costs: dict[str, Any], settings: Settings) -> Forest:
+    """The cheapest forest that obeys the rules which the user gives."""
+    if settings.min_cycle is None:
+        return _of_usual_rules(graph, costs, settings)
+    return ripened(graph, costs, settings.min_cycle, partial(_of_usual_rules, settings=settings), gap=settings.gap)
+
+
+def _of_usual_rules(graph: CandidateGraph, costs: dict[str, Any], settings: Settings) -> Forest:
     """The cheapest forest, of the whole film or window by window."""
     limits: Any = {"time_limit": settings.time_limit, "threads": settings.threads, "seed": settings.seed}
     if settings.window is None:

@@ -10,7 +10,7 @@ from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, Self
 
-SCORES = ("distance", "overlap", "size")
+SCORES = ("distance", "overlap", "size", "intensity", "shape", "mothers")
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,10 @@ class Weights:
         distance: Of displacements.
         overlap: Of overlaps.
         size: Of changes of size.
+        intensity, shape: Of changes of brightness and of shape, for what they say beyond the size.
         gap: Of missed frames.
         sisters: Of where daughters lie and how large they are.
+        mothers: Of whether a cell looks as if it were to divide.
         appear, disappear: Of lineages that begin and end inside the film.
         divide: Of the rate of divisions.
         link: Not a weight but nats that are added to the cost of every link.
@@ -34,8 +36,11 @@ class Weights:
     distance: float = 1.0
     overlap: float = 1.0
     size: float = 1.0
+    intensity: float = 1.0
+    shape: float = 1.0
     gap: float = 1.0
     sisters: float = 1.0
+    mothers: float = 1.0
     appear: float = 1.0
     disappear: float = 1.0
     divide: float = 1.0
@@ -72,10 +77,13 @@ class Settings:
         neighbours: How many nearest detections of the next frame each detection may be linked to (and of the frame before).
         radius: Farthest displacement between consecutive frames, physical units; from the film when not given.
         max_gap: Most frames in a row that a cell may be missed and still be linked.
-        scores: Evidence used: ``distance`` always, ``overlap`` where labels are given, ``size`` where areas are known.
+        scores: Evidence used: ``distance`` always, ``overlap`` where labels are given, ``size`` where areas are known; ``intensity``
+            and ``shape`` of cells, and the looks of ``mothers``, where they are measured and the film shows that they tell something.
         motion: Whether drift, growth and jumps of the whole field are looked for, and cells expected where they and their neighbours
             head; each is used only where the film speaks for it.
         divisions: Whether cells may divide.
+        min_cycle: Fewest frames between two divisions, from the last frame of the mother to that of the cell; no limit when not given.
+        merges: Whether a mask may hold two cells that touch for some frames; their lineages go on through it (needs areas).
         appear, disappear, divide, detection: Costs in nats in place of the film's own. Without ``detection`` every detection is believed,
             unless many belong to nobody (see ``false_share``); with it those that cost more than they save are dropped, with
             minus infinity none.
@@ -91,6 +99,9 @@ class Settings:
         segment: How ``track`` segments: the name of shipped weights, a weights file, ``classical``, or ``auto``: ``nuclei-2d``
             for 2D films, for 3D ones ``nuclei-3d`` where it is shipped and else ``classical``.
         hypotheses: Whether ``track`` lets the solver choose among several segmentations where there is doubt.
+        edges: Learned scores of links that count beside the film's own model: the name of shipped weights, a weights file, or ``auto`` for
+            ``edges-2d`` or ``edges-3d``; none when empty.
+        edges_weight: How much they count, from 0 (the film's own model alone) to 1 (the learned scores alone).
         denoise: How ``track`` denoises the film before it segments and measures: the name of shipped weights or a weights file; not at
             all when empty.
     """
@@ -101,6 +112,8 @@ class Settings:
     scores: tuple[str, ...] = SCORES
     motion: bool = True
     divisions: bool = True
+    min_cycle: int | None = None
+    merges: bool = False
     appear: float | None = None
     disappear: float | None = None
     divide: float | None = None
@@ -117,6 +130,8 @@ class Settings:
     segment: str = "auto"
     hypotheses: bool = False
     denoise: str = ""
+    edges: str = ""
+    edges_weight: float = 0.5
     weights: Weights = Weights()
 
     def __post_init__(self) -> None:
@@ -128,14 +143,21 @@ class Settings:
         for name, least in (("neighbours", 1), ("max_gap", 0), ("rounds", 0), ("threads", 0), ("gap", 0), ("overlap", 1)):
             if not getattr(self, name) >= least:
                 raise ValueError(f"{name} must be at least {least}, not {getattr(self, name)}")
-        if self.window is not None and not isinstance(self.window, Integral):
-            raise ValueError(f"window must be a whole number of frames, not {self.window}")
+        for name in ("window", "min_cycle"):
+            if (value := getattr(self, name)) is not None and not isinstance(value, Integral):
+                raise ValueError(f"{name} must be a whole number of frames, not {value}")
+        if self.min_cycle is not None and self.min_cycle < 1:
+            raise ValueError(f"min_cycle must be at least 1 frame, not {self.min_cycle}")
+        if self.merges and self.hypotheses:
+            raise ValueError("merges are for one segmentation, but hypotheses are several: leave one of the two out")
         if self.window is not None and not self.max_gap < self.overlap <= self.window:
             raise ValueError(f"overlap must be more than max_gap, {self.max_gap}, and at most window, {self.window}, not {self.overlap}")
         for name in ("radius", "time_limit"):
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise ValueError(f"{name} must be positive, not {value}")
+        if not 0 <= self.edges_weight <= 1:
+            raise ValueError(f"edges_weight must be from 0 to 1, not {self.edges_weight}")
         if self.miss is not None and not 0 < self.miss < 1:
             raise ValueError(f"miss is a probability between 0 and 1, not {self.miss}")
 

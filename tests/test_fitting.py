@@ -34,14 +34,14 @@ def task(film):
 
 
 def test_without_planes_the_weights_stay():
-    assert np.allclose(_lowest(np.zeros((0, 9)), np.zeros(0), ONES), ONES)
+    assert np.allclose(_lowest(np.zeros((0, len(NAMES))), np.zeros(0), ONES), ONES)
 
 
 @pytest.mark.parametrize("seed", range(8))
 def test_the_little_programme_is_solved(seed):
     """No step in any direction makes the sum of prior and highest plane smaller."""
     rng = np.random.default_rng(seed)
-    slopes, heights = rng.normal(size=(4, 9)), rng.uniform(0, 4, 4)
+    slopes, heights = rng.normal(size=(4, len(NAMES))), rng.uniform(0, 4, 4)
     best = _lowest(slopes, heights, ONES)
 
     def total(w):
@@ -49,14 +49,14 @@ def test_the_little_programme_is_solved(seed):
 
     low = np.where(np.array(NAMES) == "link", -np.inf, 0.0)
     assert (best >= low).all()
-    around = np.maximum(best + rng.normal(scale=rng.choice([1e-3, 1e-2, 0.3], (400, 1)), size=(400, 9)), low)
+    around = np.maximum(best + rng.normal(scale=rng.choice([1e-3, 1e-2, 0.3], (400, 1)), size=(400, len(NAMES))), low)
     assert min(map(total, around)) >= total(best) - 1e-6
 
 
 def test_the_energy_is_linear_in_the_weights(task):
     """The terms times the weights differ between two forests as their costs do."""
     one, two = task.solved(ONES), task.solved(ONES, obeying=True)
-    weights = np.where(np.arange(9) == NAMES.index("link"), 0.7, 0.4)
+    weights = np.where(np.arange(len(NAMES)) == NAMES.index("link"), 0.7, 0.4)
     costs = [_cost(task, forest, weights) for forest in (one, two)]
     assert (task.terms(two) - task.terms(one)) @ weights == pytest.approx(costs[1] - costs[0], abs=1e-6)
 

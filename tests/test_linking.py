@@ -100,7 +100,7 @@ def test_what_is_no_toml_is_refused(tmp_path):
 
 
 SETTING_ERRORS = {
-    "score": ({"scores": ("distance", "colour")}, "no such score: colour; there are distance, overlap, size"),
+    "score": ({"scores": ("distance", "colour")}, "no such score: colour; there are distance, overlap, size, intensity, shape, mothers"),
     "no score": ({"scores": ()}, "scores must include distance, but are none"),
     "no distance": ({"scores": ("overlap",)}, "scores must include distance, but are overlap"),
     "neighbours": ({"neighbours": 0}, "neighbours must be at least 1, not 0"),

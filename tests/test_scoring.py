@@ -20,7 +20,7 @@ from lineage.forest import Forest
 from lineage.graph import CandidateGraph
 from lineage.linking import link
 from lineage.program import all_pairs
-from lineage.scoring import Daughters, Distance, Event, Overlap, Size, appearance, border_distance, disappearance
+from lineage.scoring import Daughters, Distance, Event, Likeness, Overlap, Trait, appearance, border_distance, disappearance
 from lineage.scoring.cycle import Cycle, ages
 from lineage.scoring.distance import fit_step, log_step
 from lineage.scoring.film import FilmModel, estimate, first_guess
@@ -332,67 +332,6 @@ def test_a_pair_is_forbidden_only_when_letting_a_daughter_appear_costs_no_more()
     assert len(all_pairs(graph, np.array([0]))) == 1
 
 
-# Size
-
-
-def sized(frames, areas, edges):
-    """A graph over cells of these areas, all in one place."""
-    n = len(frames)
-    cells = Detections(np.array(frames), np.zeros((n, 2)), np.arange(1, n + 1), {"area": np.array(areas, float)})
-    source, target = np.array(edges, int).reshape(-1, 2).T
-    return CandidateGraph(cells, source, target, {"distance": np.zeros(len(source))})
-
-
-SIZE = Size(step=0.1, tail=3.0, mean=np.log(100.0), spread=0.4)
-
-
-def test_a_cell_keeps_its_size():
-    graph = sized([0, 1, 1, 1, 1], [100, 100, 110, 150, 400], [(0, 1), (0, 2), (0, 3), (0, 4)])
-    cost = SIZE(graph)
-    assert (np.diff(cost) > 0)[:2].all()
-    assert cost[0] < 0 < cost[2]
-
-
-def test_wrong_outlines_are_forgiven():
-    graph = sized([0, 1, 1], [100, 1e-3, 1e7], [(0, 1), (0, 2)])
-    assert (SIZE(graph) <= -np.log(0.1) + 1e-9).all()  # one outline in ten may be wrong: no size costs more than that
-
-
-def test_size_does_not_care_for_the_unit():
-    edges = [(0, 1), (0, 2)]
-    one = sized([0, 1, 1], [100, 90, 60], edges)
-    other = sized([0, 1, 1], [25, 22.5, 15], edges)
-    moved = Size(0.1, 3.0, np.log(25.0), 0.4)
-    np.testing.assert_allclose(SIZE(one), moved(other))
-
-
-def test_sisters_share_what_their_mother_had():
-    halves = sized([0, 1, 1], [100, 55, 58], [(0, 1), (0, 2)])
-    copies = sized([0, 1, 1], [100, 100, 100], [(0, 1), (0, 2)])
-    uneven = sized([0, 1, 1], [100, 110, 20], [(0, 1), (0, 2)])
-    pair = np.array([[0, 1]])
-    best, *others = (float(SIZE.sisters(graph, pair)[0]) for graph in (halves, copies, uneven))
-    assert best < min(others)
-
-
-def test_the_size_model_is_found_again():
-    rng = np.random.default_rng(3)
-    n, p = 4000, 60
-    before = np.exp(rng.normal(5, 0.3, n))
-    after = before * np.exp(0.05 * rng.standard_t(3, n))
-    mothers = np.exp(rng.normal(5, 0.3, p))
-    daughters = mothers * np.exp(-0.6 + rng.normal(0, 0.05, p) + rng.normal(0, 0.1, (2, p)))
-    areas = np.concatenate([before, mothers, after, *daughters])
-    single, first, second = n + p + np.arange(n), 2 * n + p + np.arange(p), 2 * n + 2 * p + np.arange(p)
-    edges = [*zip(range(n), single, strict=True), *zip(n + np.arange(p), first, strict=True), *zip(n + np.arange(p), second, strict=True)]
-    graph = sized([0] * (n + p) + [1] * (n + 2 * p), areas, edges)
-    alone = np.arange(len(graph)) < n
-    found = Size.guess(graph.detections).fit(graph, alone, np.stack([n + np.arange(p), n + p + np.arange(p)], axis=1))
-    assert found.step == pytest.approx(0.05, rel=0.1)
-    assert found.loss == pytest.approx(-0.6, abs=0.05)
-    assert found.difference == pytest.approx(0.1 * np.sqrt(2), rel=0.5)
-
-
 # Units of daughters
 
 
@@ -461,7 +400,8 @@ def test_a_late_sister_is_weighed_by_size_only_against_it():
     def pair_cost(areas):
         cells = Detections([0, 1, 2], [[0.0, 0], [0, -4], [0, 5]], [1, 1, 1], {"area": np.array(areas)})
         graph = CandidateGraph(cells, [0, 0], [1, 2], {"distance": np.array([4.0, 5.0])})
-        model = replace(first_guess(cells), distance=Distance(3.0, 3.0, 1e-3), size=Size(0.1, 3.0, 4.3, 0.4))
+        size = Trait("size", mean=4.3, spread=0.4, step=0.1, loss=-0.5, loss_spread=0.4, difference=0.4)
+        model = replace(first_guess(cells), distance=Distance(3.0, 3.0, 1e-3), likeness=Likeness((size,)))
         return model.costs(graph, appear=50.0)["divide_pair"][2][0]
 
     assert pair_cost([100.0, 55.0, 52.0]) == 0

@@ -11,7 +11,7 @@ import typer
 
 from lineage.settings import SCORES
 
-from .shared import Json, Out, Scale, Segment, SettingsFile, app, bar, numbers, report, settings_of
+from .shared import Gaps, Json, Out, Scale, Segment, SettingsFile, app, bar, numbers, report, settings_of
 
 
 class _Score(StrEnum):
@@ -20,6 +20,9 @@ class _Score(StrEnum):
     distance = "distance"
     overlap = "overlap"
     size = "size"
+    intensity = "intensity"
+    shape = "shape"
+    mothers = "mothers"
 
 
 assert tuple(_Score) == SCORES
@@ -52,10 +55,18 @@ def track(
         bool | None, typer.Option("--hypotheses/--no-hypotheses", help="Let the solver choose among segmentations where there is doubt.")
     ] = None,
     denoise: Annotated[str | None, typer.Option(help="Denoise the film first: a shipped denoiser or a weights file.")] = None,
+    edges: Annotated[str | None, typer.Option(help="Learned scores of links: auto, a shipped name, or a weights file.")] = None,
     solver: Annotated[str | None, typer.Option(help="auto, dual, highs, pulp, pulp:NAME or greedy.")] = None,
     gap: Annotated[float | None, typer.Option(help="Relative gap to the optimum that is good enough.")] = None,
     time_limit: Annotated[float | None, typer.Option(help="Seconds that a solver may take.")] = None,
     max_gap: Annotated[int | None, typer.Option(help="Most frames in a row that a cell may be missed.")] = None,
+    min_cycle: Annotated[int | None, typer.Option(help="Fewest frames between two divisions of a lineage.")] = None,
+    merges: Annotated[
+        bool | None, typer.Option("--merges/--no-merges", help="Let a mask hold two cells where two meet and part again.")
+    ] = None,
+    gaps: Annotated[
+        Gaps, typer.Option(help="Masks of cells that were missed: begin a new track after them, or fill them in.")
+    ] = Gaps.leave,
     score: Annotated[list[_Score] | None, typer.Option(help="Evidence to use; repeat for several.", show_default=False)] = None,
     settings: SettingsFile = None,
     json_to: Json = None,
@@ -64,20 +75,27 @@ def track(
     from lineage import pipeline
 
     chosen = tuple(score.value for score in score) if score else None
-    given = {"segment": segment, "hypotheses": hypotheses, "denoise": denoise, "solver": solver, "gap": gap}
-    wanted = settings_of(settings, **given, time_limit=time_limit, max_gap=max_gap, scores=chosen)
+    given: dict[str, Any] = {"segment": segment, "hypotheses": hypotheses, "denoise": denoise, "edges": edges, "solver": solver, "gap": gap}
+    given |= {"time_limit": time_limit, "max_gap": max_gap, "min_cycle": min_cycle, "merges": merges}
+    wanted = settings_of(settings, **given, scores=chosen)
     command = " ".join(["lineage", *sys.argv[1:]])
     sizes: dict[str, Any] = {"scale": numbers(scale), "interval": interval}
-    done = pipeline.run(film, out, labels=labels, truth=truth, settings=wanted, command=command, progress=bar, **sizes)
-    _outcome(done, to_stderr=json_to == "-")
+    chosen_files: dict[str, Any] = {"labels": labels, "truth": truth, "gaps": gaps.value}
+    done = pipeline.run(film, out, **chosen_files, settings=wanted, command=command, progress=bar, **sizes)
+    _outcome(done, gaps.value, to_stderr=json_to == "-")
     report(done.scores, json_to, {"film": str(film or labels)})
 
 
-def _outcome(done: Any, *, to_stderr: bool = False) -> None:  # noqa: ANN401 - a Run; importing its module here would be slow
+def _outcome(done: Any, gaps: str = "split", *, to_stderr: bool = False) -> None:  # noqa: ANN401 - a Run; its module is slow to import
+    from lineage.formats.shared_masks import said
+
     forest, certificate = done.forest, done.forest.certificate
+    bridged = int((forest.gap > 0).sum())
     lines = [
         f"{int(forest.selected.sum())} cells in {forest.detections.n_frames} frames, "
-        f"{len(forest.roots)} lineages, {len(forest.divisions)} divisions",
+        f"{len(forest.roots)} lineages, {len(forest.divisions)} divisions"
+        + (f", {bridged} link{'s' * (bridged != 1)} over missed frames" if bridged else ""),
+        *([f"{together} (in the masks of ctc)"] if (together := said(forest, cut=gaps == "fill")) else []),
         f"cost {certificate.objective:.3f} nats, lower bound {certificate.bound:.3f}, gap {certificate.gap:.2g} "
         f"({certificate.status}, {certificate.solver}, {certificate.seconds:.1f} s)",
         f"results in {done.folder}: {', '.join(sorted(entry.name for entry in done.folder.iterdir()))}",

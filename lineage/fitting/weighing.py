@@ -142,7 +142,7 @@ class _Task:
 
     @property
     def weights(self) -> FloatArray:
-        """The weights that the film was linked with; (9,)."""
+        """The weights that the film was linked with; (w,)."""
         return np.array([getattr(self.settings.weights, name) for name in NAMES])
 
     @property
@@ -165,7 +165,7 @@ class _Task:
         return solve(self.film.graph, costs, self.settings.solver, self.settings.gap, pins, rules=LINEAGE_RULES)
 
     def terms(self, forest: Forest) -> FloatArray:
-        """phi: what each kind of evidence contributes to the energy of a forest, nats; (9,)."""
+        """phi: what each kind of evidence contributes to the energy of a forest, nats; (w,)."""
         ones = np.ones(len(NAMES))
         everything = replace(self, link=np.arange(len(self.film.graph)))  # no pair is forbidden, so that every energy is finite
         base = _energy(self.film.graph, forest, everything.costs(ones))
@@ -180,7 +180,7 @@ def _relinked(task: _Task, graph: CandidateGraph, known: Corrections) -> _Task:
 
 
 def _learned(task: _Task, start: FloatArray) -> FloatArray:
-    """The weights that minimise the objective at the head of this module, for a given model of the film; (9,)."""
+    """The weights that minimise the objective at the head of this module, for a given model of the film; (w,)."""
     weights = start
     for _ in range(ROUNDS):
         wanted = task.terms(task.solved(weights, obeying=True))

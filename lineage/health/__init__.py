@@ -11,6 +11,7 @@ import numpy as np
 from lineage.arrays import Film, IntArray
 from lineage.detections import Detections
 from lineage.forest import Forest
+from lineage.formats.shared_masks import one_a_mask, seconds
 
 from .likelihood import Likelihood, believed, steps
 from .moves import Moves, alternatives
@@ -51,8 +52,9 @@ def check(forest: Forest, *, labels: Film | None = None, image: Film | None = No
     """
     if image is not None and labels is None:
         raise ValueError("an image says nothing about cells without labels: give labels too")
-    some, rows = believed(_measured(forest, labels, image))
-    film = Likelihood.of(some, labels if len(rows) == len(forest) else None)
+    hidden = int(seconds(forest).sum())  # in the masks of others, which overlaps and sizes speak of once
+    some, rows = believed(_measured(one_a_mask(forest), labels, image))
+    film = Likelihood.of(some, labels if len(rows) + hidden == len(forest) else None)
     moved = steps(some)
     words = Words(some, float(np.median(moved)) if len(moved) else np.nan)
     found = _joined(_of_moves(alternatives(film, least), words), *(_of_surprises(odd, words) for odd in surprises(film, least)))
@@ -61,9 +63,10 @@ def check(forest: Forest, *, labels: Film | None = None, image: Film | None = No
 
 
 def _measured(forest: Forest, labels: Film | None, image: Film | None) -> Forest:
-    """The forest, with sizes and brightness measured where the labels can tell and the detections do not know."""
+    """The forest, with sizes, shapes and brightness measured where the labels can tell and the detections do not know."""
     cells = forest.detections
-    wanted = {"area", "touches_border", *(("intensity_mean",) if image is not None else ())} - set(cells.columns)
+    facts = ("area", "axis_major", "axis_minor", "touches_border", *(("intensity_mean",) if image is not None else ()))
+    wanted = set(facts) - set(cells.columns)
     if labels is None or not wanted:
         return forest
     seen = Detections.from_labels(labels, image, cells.scale, properties=sorted(wanted))

@@ -120,7 +120,7 @@ class Likelihood:
 
     def _plain(self, graph: CandidateGraph) -> FloatArray:
         cost = self.model.distance(graph)
-        return cost + self.model.size(graph) if self.model.size else cost
+        return cost + self.model.likeness(graph)
 
     def _shared(self, graph: CandidateGraph) -> FloatArray:
         """Cost of the overlap; over longer gaps it was not looked for and says nothing."""
@@ -135,8 +135,7 @@ class Likelihood:
     def _pair(self, graph: CandidateGraph, pairs: IntArray, plain: FloatArray) -> FloatArray:
         """What two children cost beyond their two links; float (p,). A daughter that was missed at first says nothing."""
         cost = self.model.daughters(graph, pairs, plain)
-        if self.model.size:
-            cost = cost + self.model.size.sisters(graph, pairs)
+        cost = cost + self.model.likeness.sisters(graph, pairs)
         return np.where((graph.dt[pairs] == 1).all(axis=1), cost, 0.0)
 
 

@@ -3,7 +3,8 @@
 from .daughters import Daughters
 from .distance import Distance
 from .events import Event, appearance, border_distance, disappearance
+from .likeness import Likeness, Trait
 from .overlap import Overlap
-from .size import Size
+from .traits import traits
 
-__all__ = ["Daughters", "Distance", "Event", "Overlap", "Size", "appearance", "border_distance", "disappearance"]
+__all__ = ["Daughters", "Distance", "Event", "Likeness", "Overlap", "Trait", "appearance", "border_distance", "disappearance", "traits"]

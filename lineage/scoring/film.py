@@ -19,8 +19,11 @@ from .cycle import Cycle
 from .daughters import TAIL, Daughters, geometry
 from .distance import Distance, fit_step
 from .events import Event, appearance, border_distance, disappearance
+from .learned import LEARNED, pooled
+from .likeness import Likeness
+from .mothers import Mothers
 from .overlap import Overlap
-from .size import Size
+from .traits import NEEDED
 
 WEIGHTS = Weights()
 
@@ -32,18 +35,20 @@ class FilmModel:
     Attributes:
         distance: Displacements of cells.
         overlap: What overlap adds, if the graph has it and a first solution was there to count on.
-        size: What sizes add, if they are known.
+        likeness: What size, brightness and shape add, where they are known.
         daughters: Where daughters lie.
         appear, disappear: Rates of lineages that begin and end inside the film.
         divide: Rate of divisions, per detection.
         miss: Rate at which a cell that was detected is missed in the next frame.
         again: Probability that a missed cell is missed once more.
         cycle: How the rate of divisions depends on age, if a first solution was there to tell (column ``cycle_age`` of the detections).
+        mothers: How it depends on the looks of a cell, likewise (columns that ``changes`` gives).
+        learned: Weight of a network's scores against all this, if the graph has them (column ``learned``); see ``pooled``.
     """
 
     distance: Distance
     overlap: Overlap | None
-    size: Size | None
+    likeness: Likeness
     daughters: Daughters
     appear: Event
     disappear: Event
@@ -51,6 +56,8 @@ class FilmModel:
     miss: float
     again: float = 0.5
     cycle: Cycle | None = None
+    mothers: Mothers | None = None
+    learned: float = 0.5
 
     def costs(
         self,
@@ -74,25 +81,31 @@ class FilmModel:
         """
         cells = graph.detections
         distance = weights.distance * self.distance(graph)
-        size = weights.size * self.size(graph) if self.size else np.zeros(len(graph))
-        link = distance + size + weights.gap * self._missed(graph) + weights.link
+        likeness = self.likeness(graph, vars(weights))
+        link = distance + likeness + weights.gap * self._missed(graph) + weights.link
         link = link + weights.overlap * self.overlap(graph) if self.overlap else link
         divisions = self.cycle(cells.columns["cycle_age"]) if self.cycle else np.full(len(cells), -np.log(self.divide))
+        looks = weights.mothers * self.mothers(cells) if self.mothers else 0.0
         costs = {
             "link": link,
             "appear": weights.appear * appearance(cells, self.appear),
             "disappear": weights.disappear * disappearance(cells, self.disappear),
-            "divide": weights.divide * divisions,
+            "divide": weights.divide * divisions + looks,
         }
         given = {"appear": appear, "disappear": disappear, "divide": divide}  # before the pairs, which are weighed against them
         costs |= {name: np.where(costs[name] != 0, value, 0.0) for name, value in given.items() if value is not None}
-        a, b, pair = self._pairs(graph, distance, size, weights.sisters)
+        a, b, pair = self._pairs(graph, distance, likeness, weights.sisters)
+        if LEARNED in graph.columns:
+            costs, pair = pooled(costs, pair, graph, self.learned)
+            link = costs["link"]
         worth = pair + costs["divide"][graph.source[a]] < np.minimum(*((costs["appear"][graph.target] - link)[side] for side in (a, b)))
         if spare is not None:
             worth |= np.isin(a, spare) | np.isin(b, spare)
         return costs | {"divide_pair": (a, b, np.where(worth, pair, np.inf))}
 
-    def _pairs(self, graph: CandidateGraph, distance: FloatArray, size: FloatArray, weight: float) -> tuple[IntArray, IntArray, FloatArray]:
+    def _pairs(
+        self, graph: CandidateGraph, distance: FloatArray, likeness: FloatArray, weight: float
+    ) -> tuple[IntArray, IntArray, FloatArray]:
         """Every pair of links with what it costs beyond the costs of its links; the model forbids those that are not worth it.
 
         A pair cannot be in a cheapest forest when it is cheaper to let one of the daughters appear instead.
@@ -101,9 +114,8 @@ class FilmModel:
         cost = weight * self.daughters(graph, pairs, np.zeros(len(graph))) - distance[pairs].sum(axis=1)
         late = (graph.dt != 1)[pairs].any(axis=1)
         cost[late] = 0.0  # a sister that was missed at first: no geometry of sisters to speak of
-        if self.size:
-            sizes = weight * self.size.sisters(graph, pairs) - size[pairs].sum(axis=1)
-            cost += np.where(late, np.maximum(sizes, 0.0), sizes)  # and sizes that speak against it, but not for it: it has grown
+        looks = weight * self.likeness.sisters(graph, pairs) - likeness[pairs].sum(axis=1)
+        cost += np.where(late, np.maximum(looks, 0.0), looks)  # and looks that speak against it, but not for it: it has grown
         return pairs[:, 0], pairs[:, 1], cost
 
     def _missed(self, graph: CandidateGraph) -> FloatArray:
@@ -119,13 +131,14 @@ class FilmModel:
             "density": self.distance.density,
             "divide_rate": self.divide,
             "cycle": vars(self.cycle) if self.cycle else None,
+            "mothers": vars(self.mothers) if self.mothers else None,
             "miss_rate": self.miss,
             "miss_again": self.again,
             "appear": vars(self.appear),
             "disappear": vars(self.disappear),
             "sisters": {name: value for name, value in vars(self.daughters).items() if name not in ("density", "size")},
             "cell_size": float(np.median(self.daughters.size)) if self.daughters.size else None,
-            "size": vars(self.size) if self.size else None,
+            **{name: vars(trait) if (trait := self.likeness.trait(name)) else None for name in NEEDED},
             "overlap": vars(self.overlap) if self.overlap else None,
         }
 
@@ -145,8 +158,7 @@ def first_guess(detections: Detections) -> FilmModel:
     rate = Event(inside=0.01, border=0.02, reach=reach)
     sizes = tuple(_sizes(detections, size).tolist())
     sisters = Daughters(separation=1.0, spread=0.4, offset=0.3, density=density, size=sizes)
-    size_model = Size.guess(detections) if "area" in detections.columns else None
-    return FilmModel(Distance(step, tail, density), None, size_model, sisters, rate, rate, divide=0.01, miss=0.01)
+    return FilmModel(Distance(step, tail, density), None, Likeness.guess(detections), sisters, rate, rate, divide=0.01, miss=0.01)
 
 
 def estimate(model: FilmModel, graph: CandidateGraph, forest: Forest) -> FilmModel:
@@ -166,17 +178,21 @@ def estimate(model: FilmModel, graph: CandidateGraph, forest: Forest) -> FilmMod
     distance = replace(model.distance, step=step, tail=tail) if single.sum() >= 20 else model.distance
     divide = (len(forest.divisions) + 1) / (selected + 100)
     age = cells.columns.get("cycle_age")
+    cycle = None if age is None else Cycle.fit(age[forest.selected], forest.n_children[forest.selected] >= 2, divide)
+    odds = -cycle(age) if cycle and age is not None else np.full(len(cells), np.log(divide))
+    among = np.flatnonzero(forest.selected & (cells.frame < cells.n_frames - 1))
     begins, ends = border_distance(cells, "behind"), border_distance(cells, "ahead")
     return replace(
         model,
-        size=model.size.fit(graph, single, pairs) if model.size else None,
+        likeness=model.likeness.fit(graph, true, single, pairs),
         distance=distance,
         overlap=Overlap.fit(graph, true) if "iou" in graph.columns else None,
         daughters=_sisters(model.daughters, graph, true),
         appear=_event(model.appear, begins, forest.selected & (cells.frame > 0), forest.parent < 0),
         disappear=_event(model.disappear, ends, forest.selected & (cells.frame < cells.n_frames - 1), forest.n_children == 0),
         divide=divide,
-        cycle=None if age is None else Cycle.fit(age[forest.selected], forest.n_children[forest.selected] >= 2, divide),
+        cycle=cycle,
+        mothers=Mothers.fit(cells, forest.n_children >= 2, among, odds),
         miss=(missed + 1) / (selected + missed + 100),
         again=(frames - missed + 5.0) / (frames + 10.0),
     )

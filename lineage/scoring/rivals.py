@@ -10,7 +10,8 @@ from lineage.forest import Forest
 from lineage.graph import CandidateGraph
 
 from .distance import log_step
-from .size import Size, log_size
+from .likeness import Trait
+from .traits import log_size
 
 COST, LIKELIEST = "select_cost", "likeliest"  # columns of detections
 _FEWEST = 20  # links to learn from
@@ -32,7 +33,7 @@ def only_likeliest(detections: Detections) -> FloatArray:
     return np.where(detections.columns[LIKELIEST], -np.inf, np.inf)
 
 
-def selection(detections: Detections, worth: float, size: Size | None = None) -> FloatArray:
+def selection(detections: Detections, worth: float, size: Trait | None = None) -> FloatArray:
     """Cost of choosing each detection, nats; (n,).
 
     A link between two true cells is worth some nats. But two halves of a cell follow each other as faithfully as the whole does, and
@@ -60,7 +61,7 @@ def selection(detections: Detections, worth: float, size: Size | None = None) ->
     return np.where(rival | (cost > 0), charged, -np.inf)
 
 
-def _oddness(detections: Detections, size: Size) -> FloatArray:
+def _oddness(detections: Detections, size: Trait) -> FloatArray:
     """How many nats rarer the size of each detection is than the usual one; (n,)."""
     off = np.abs(log_size(detections) - size.mean)
     return log_step(np.zeros(len(off)), size.spread, 3.0, 1) - log_step(off, size.spread, 3.0, 1)
