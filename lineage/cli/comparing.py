@@ -16,7 +16,8 @@ from .shared import Json, Scale, app, bar, numbers
 _POINTS = (".csv", ".csv.gz")
 _STRESS = "Also under stress: frames/2, frames/4, drop5, drop10, extra5, jitter, drift, jump. With commas between them."
 _STRATEGIES = (  # spelled out here, so that `lineage --help` is quick
-    "nearest, hungarian, hungarian+split, lap, overlap, sisters, distance, distance+motion, greedy, auto; other packages: laptrack, "
+    "nearest, hungarian, hungarian+split, lap, overlap, sisters, distance, distance+motion, greedy, auto; learned+greedy, "
+    "learned+ilp; other packages: laptrack, "
     "btrack, motile, tracksdata, trackastra; NAME=FILE.toml for settings of yours. With commas between them; all of the first when "
     "not given."
 )
