@@ -2,8 +2,8 @@
 
     CYTOLINEAGE_DATA=... python benchmarks/linking.py
 
-Masks are the silver truth (for Fluo-N2DH-SIM+ the exact masks), labels shuffled in every frame. Nothing is tuned on a film. For more
-strategies, other packages, stress and the ceiling: ``lineage benchmark``.
+Masks are the silver truth (for Fluo-N2DH-SIM+ the exact masks), labels shuffled in every frame. Nothing is tuned on a film. ECE is the
+expected calibration error of the confidence of links. For more strategies, other packages, stress and the ceiling: ``lineage benchmark``.
 """
 
 from __future__ import annotations
@@ -18,7 +18,10 @@ import pandas as pd
 from conditions import conditions
 
 import lineage
+from lineage.benchmarking.case import case_of
 from lineage.films import open_film
+from lineage.learn.calibration import expected_error
+from lineage.scoring.confidence import CONFIDENCE
 
 FILMS = {
     "Fluo-N2DL-HeLa": "01_ST/SEG",
@@ -57,12 +60,19 @@ def embryo(path: Path, scale: tuple[float, ...]) -> lineage.Forest:
     return lineage.Forest(lineage.Detections.from_points(points, scale), [row.get(parent, -1) for parent in table["parent_id"]])
 
 
+def miscalibrated(forest: lineage.Forest, truth: lineage.Forest) -> float:
+    """Expected calibration error of the confidence of links, against the links between the same detections that are right."""
+    child = forest.child_rows
+    sure = forest.detections.columns[CONFIDENCE][child]
+    return expected_error(sure, forest.parent[child] == truth.parent[child])
+
+
 def show(name: str, forest: lineage.Forest, seconds: float, scores: dict[str, float | int | None]) -> None:
     """Print one row."""
     assert forest.certificate is not None
-    numbers = ["-" if (value := scores[key]) is None else f"{value:.4f}" for key in SHOWN]
+    numbers = ["-" if (value := scores[key]) is None else f"{value:.4f}" for key in (*SHOWN, "ECE")]
     cells = [f"{name[:14]:<14}", f"{len(forest)}", f"{seconds:.1f}", f"{forest.certificate.gap:.0e}", *numbers]
-    print(" ".join(f"{cell:>{max(7, len(head))}}" for head, cell in zip((*HEADS, *SHOWN), cells, strict=True)), flush=True)
+    print(" ".join(f"{cell:>{max(7, len(head))}}" for head, cell in zip((*HEADS, *SHOWN, "ECE"), cells, strict=True)), flush=True)
 
 
 def main() -> None:
@@ -71,20 +81,22 @@ def main() -> None:
     if not folder:
         sys.exit("set CYTOLINEAGE_DATA to a folder with ctc/<film>/01, 01_GT, 01_ST, and embryos/")
     print(conditions())
-    print(" ".join(f"{name:>{max(7, len(name))}}" for name in (*HEADS, *SHOWN)))
+    print(" ".join(f"{name:>{max(7, len(name))}}" for name in (*HEADS, *SHOWN, "ECE")))
     for name, masks in FILMS.items():
         place = Path(folder) / "ctc" / name
         labels = shuffled(open_film(place / masks, kind="labels"))
         began = time.perf_counter()
         forest = lineage.link(labels)
         took = time.perf_counter() - began
-        show(name, forest, took, lineage.evaluate((forest, labels), place / "01_GT"))
+        error = miscalibrated(forest, case_of(labels, place / "01_GT").oracle())
+        show(name, forest, took, lineage.evaluate((forest, labels), place / "01_GT") | {"ECE": error})
     for name, scale in EMBRYOS.items():
         truth = embryo(Path(folder) / "embryos" / f"{name}.csv.gz", scale)
         began = time.perf_counter()
         forest = lineage.link(truth.detections)
         took = time.perf_counter() - began
-        show(name, forest, took, lineage.evaluate((forest, None), (truth, None), distance=1e-3))
+        error = miscalibrated(forest, truth)
+        show(name, forest, took, lineage.evaluate((forest, None), (truth, None), distance=1e-3) | {"ECE": error})
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ film = lineage.simulate(frames=30, cells=12, size=(220, 220), seed=1, shuffle_la
 
 forest = lineage.link(film.labels, image=film.image)  # any array (T, [Z,] Y, X); nothing to tune
 print(forest.certificate)  # objective, lower bound, gap: how far from the optimum it can be at most
+print(forest.detections.columns["link_confidence"])  # how probable the link of each cell to its parent is
 print(forest.tracklets().head())  # a pandas table: start, end, generation, fate
 print(forest.divisions)  # rows of the cells that divide
 
