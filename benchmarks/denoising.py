@@ -155,8 +155,8 @@ def run(task: Task, budget: Budget, chosen: Sequence[str] = ()) -> dict[str, tup
     table = {}
 
     def show(name: str, restore: Restore, minutes: float = 0.0, cpu: float = 0.0, steps: str = "") -> None:
-        table[name] = score(restore, task.test, task.span)
-        print(f"{name:27} {table[name][0]:7.2f} {table[name][1]:8.2f} {table[name][2]:7.4f} {minutes:8.1f} {cpu:8.1f} {steps:>7}", flush=True)
+        table[name] = row = score(restore, task.test, task.span)
+        print(f"{name:27} {row[0]:7.2f} {row[1]:8.2f} {row[2]:7.4f} {minutes:8.1f} {cpu:8.1f} {steps:>7}", flush=True)
 
     show("noisy", lambda picture: picture)
     for name, restore in filters(task.learn).items():
