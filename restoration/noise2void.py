@@ -35,7 +35,7 @@ class Noise2Void:
         replace: by a "uniform"ly drawn neighbour (never the pixel itself) or by the "median" of all.
         frames: frames of a film that are shown, 1, 3 or 5; only the middle one has blind spots, and it is the one restored.
         channels: of a picture; each has blind spots of its own.
-        n2v2: the network of N2V2 (blurred pooling, no connection on the finest level, nothing added) with median replacement, against
+        n2v2: the network of N2V2 (blurred pooling, no connection on the finest level) with median replacement, against
             checkerboards.
         struct: what is hidden around each spot, for noise that neighbours share; "auto": as measured from the data.
         width: features of the network on its finest level.
@@ -106,14 +106,16 @@ class Noise2Void:
         return replace(self, struct=struct_of(noise_model(planes).correlation.mask, frame.ndim - (self.channels > 1)))
 
     def network(self, dims: int, channels: int) -> UNetConfig:
-        """A U-Net without norm; for N2V2 with blurred pooling and neither the finest connection nor the picture added.
+        """A U-Net without norm, the picture not added to its answer; for N2V2 with blurred pooling and without the finest connection.
+
+        What is shown at a blind spot is none of its own, so a network that adds it must first learn to take it away again.
 
         Args:
             dims: spatial axes.
             channels: of a picture.
         """
-        config = lean(dims, channels * self.frames, channels, self.width, self.depth)
-        return replace(config, blurpool=True, top_skip=False, residual=False) if self.n2v2 else config
+        config = replace(lean(dims, channels * self.frames, channels, self.width, self.depth), residual=False)
+        return replace(config, blurpool=True, top_skip=False) if self.n2v2 else config
 
     def batches(self, patches: Iterable[tuple[FloatArray, FloatArray]], seed: int) -> Iterator[tuple[FloatArray, FloatArray]]:
         """Hide pixels of each patch; the untouched ones and the mask are what is wanted.
