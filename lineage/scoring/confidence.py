@@ -22,8 +22,8 @@ def link_confidence(graph: CandidateGraph, costs: Mapping[str, Any], forest: For
     Costs are nats, so a forest is ``exp(-difference)`` times as probable as a cheaper one. For every link the forests that a small
     change makes without it are weighed against the one that was found: the child appears, or goes to another parent, or two parents
     exchange children; the parent ends, or takes a cell that had none. What other cells would do meanwhile is taken as it is, as
-    in one step of Gibbs sampling (Geman and Geman 1984). The log-odds are divided by one temperature (Guo et al. 2017), chosen on two
-    films (HeLa and PSC cells) and right within .005 on five others.
+    in one step of Gibbs sampling (Geman and Geman 1984). The log-odds are divided by one temperature (Guo et al. 2017), the same for
+    all films; it was chosen with seven real films in view, HeLa and PSC cells deciding.
 
     Args:
         graph: Candidate links that were solved; n detections, m links.
