@@ -121,9 +121,8 @@ def _with_merges(found: Linked, settings: Settings) -> Forest:
     possible, rate, count = runs(found.graph, found.forest, found.model), FIRST_RATE, 0
     forest = found.forest
     if possible:
-        costs = _costs(found.graph, found.model, settings) | {"select": found.select}
         for _ in range(2):
-            doubled = Doubled.of(found.graph, costs, possible, rate)
+            doubled = Doubled.of(found.graph, found.costs, possible, rate)
             near = settings.gap * (size := _size(forest)) / (size + doubled.worth)  # what masks are worth is no cost of lineages
             wider = _cheapest(doubled.graph, doubled.costs, replace(settings, gap=near))
             count = doubled.count(wider)
@@ -142,13 +141,19 @@ class Linked:
         forest: The lineages, with the record of what was estimated.
         graph: The candidate links as they were weighed at last, cells expected where they and their neighbours head; n detections.
         model: What the costs of its links and events are made of.
-        select: Costs of the detections, nats; float (n,).
+        costs: Nats, as ``lineage.solve`` takes them.
     """
 
     forest: Forest
     graph: CandidateGraph
     model: FilmModel
-    select: FloatArray
+    costs: dict[str, Any]
+
+    @property
+    def worthwhile(self) -> tuple[CandidateGraph, dict[str, Any]]:
+        """The links that a cheapest forest may hold, and the costs of the graph of these."""
+        keep, costs = _worthwhile(self.graph, self.costs)
+        return self.graph.keep(keep), costs
 
 
 def linked(graph: CandidateGraph, settings: Settings) -> Linked:
@@ -157,25 +162,26 @@ def linked(graph: CandidateGraph, settings: Settings) -> Linked:
     chosen = likeliest(graph.detections)
     model = _as_set(first_guess(chosen), settings)
     select = _first_selection(graph, settings, model)
-    forest, worth = _solved(graph, model, settings, select)
+    forest, costs = _solved(graph, model, settings, select)
     steps, field = None, graph
     noise = false_share(forest, model.appear.reach) if _believed(graph, settings) and settings.rounds else 0.0
     if noise:
         settings = replace(settings, detection=float(np.log(noise / (1 - noise))))
         forest = without_lone(forest)
     for _ in range(settings.rounds):
+        worth = usual_worth(graph, costs["link"], forest)
         graph, steps = followed(field, forest) if settings.motion else (field, None)
         graph = replace(graph, detections=graph.detections.with_columns(cycle_age=ages(forest), **changes(forest)))
         learned = graph.keep(between_chosen(graph, forest)) if weighed(graph.detections) else graph
         model = _as_set(estimate(model, learned, forest), settings)
         select = _selection(graph, settings, worth, model)
-        forest, worth = _solved(graph, model, settings, select)
+        forest, costs = _solved(graph, model, settings, select)
     radius = settings.radius if settings.radius is not None else usual_radius(chosen)
     motion = _moves(field.detections) | {"steps": asdict(steps) if steps else None}
     film = model.record() | {"false_share": noise}
     forest = forest.with_record(film=film, motion=motion, candidates={"edges": len(graph), "radius": radius})
-    sure = {CONFIDENCE: link_confidence(graph, _costs(graph, model, settings), forest)}
-    return Linked(replace(forest, detections=_plain(field.detections).with_columns(**sure)), graph, model, select)
+    sure = {CONFIDENCE: link_confidence(graph, costs, forest)}
+    return Linked(replace(forest, detections=_plain(field.detections).with_columns(**sure)), graph, model, costs)
 
 
 def _with_likeliest(detections: Detections) -> Detections:
@@ -238,11 +244,10 @@ def _size(forest: Forest) -> float:
     return max(abs(forest.certificate.objective), 1.0) if forest.certificate else 1.0
 
 
-def _solved(graph: CandidateGraph, model: FilmModel, settings: Settings, select: FloatArray) -> tuple[Forest, float]:
-    """The cheapest forest at the costs of a model and of the detections (nats, (n,)), and what a usual link of it is worth."""
+def _solved(graph: CandidateGraph, model: FilmModel, settings: Settings, select: FloatArray) -> tuple[Forest, dict[str, Any]]:
+    """The cheapest forest at the costs of a model and of the detections (nats, (n,)), and all these costs."""
     costs = _costs(graph, model, settings) | {"select": select}
-    forest = _cheapest(graph, costs, settings)
-    return forest, usual_worth(graph, costs["link"], forest)
+    return _cheapest(graph, costs, settings), costs
 
 
 def _costs(graph: CandidateGraph, model: FilmModel, settings: Settings) -> dict[str, Any]:

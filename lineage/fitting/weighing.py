@@ -154,7 +154,7 @@ class _Task:
         """Costs of the film for some weights, nats; pairs with a known link are never forbidden."""
         given: dict[str, Any] = {name: getattr(self.settings, name) for name in ("appear", "disappear", "divide")}
         of = Weights(**dict(zip(NAMES, weights.tolist(), strict=True)))
-        return self.film.model.costs(self.film.graph, weights=of, spare=self.link, **given) | {"select": self.film.select}
+        return self.film.model.costs(self.film.graph, weights=of, spare=self.link, **given) | {"select": self.film.costs["select"]}
 
     def solved(self, weights: FloatArray, *, obeying: bool = False, margin: float = 0.0) -> Forest:
         """The cheapest forest: with the corrections obeyed, or with so many nats off for every one that is broken."""
