@@ -46,14 +46,15 @@ def nearest(
         raise ValueError(f"radius must be positive, not {radius}")
     reach = _reach(detections) if radius is None else np.full(detections.n_frames, float(radius))
     trees = _trees(detections)
-    pairs = [np.zeros((0, 2), np.int64)]
+    n, keys = len(detections), [np.zeros(0, np.int64)]
     for dt in range(1, max_gap + 2):
         k = count if dt == 1 else max(1, count // 2)
         moved = trees if ahead is None else _trees(detections, ahead(dt))
         for here, there, far in zip(moved, trees[dt:], np.maximum(reach[:-dt], reach[dt:]) * dt**0.5, strict=False):
             if here is not None and there is not None:
-                pairs += [_ask(here, there, k, far), _ask(there, here, k, far)[:, ::-1]]
-    return _graph(detections, np.concatenate(pairs), ahead)
+                (a, b), (c, d) = _ask(here, there, k, far), _ask(there, here, k, far)
+                keys += [a * n + b, d * n + c]
+    return _graph(detections, _distinct(np.concatenate(keys)), ahead)
 
 
 def overlapping(
@@ -82,7 +83,7 @@ def overlapping(
         raise ValueError(f"the label film has {n_frames} frames, but there are detections in frame {detections.frame[-1]}")
     before: list[tuple[int, IntArray, IntArray]] = []  # frame, pixels and their detections' rows, of the last max_gap + 1 frames
     size = np.zeros(len(detections), np.int64)
-    pairs, shared = [np.zeros((0, 2), np.int64)], [np.zeros(0, np.int64)]
+    keys, counts = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
     shift = None if ahead is None else {dt: _pixels(detections, ahead(dt)) for dt in range(1, max_gap + 2)}
     for t in progress(range(n_frames), "overlaps"):
         pixels, rows, shape = _pixels_of(detections, labels, t)
@@ -92,17 +93,15 @@ def overlapping(
             here, there = old_rows, old_pixels
             if shift is not None:
                 here, there = _moved(here, there, shift[t - then], shape)
-            met = [(here[owner[there] >= 0], owner[there][owner[there] >= 0]) for owner in owners]
-            keys = np.concatenate([one * len(size) + two for one, two in met])
-            key, count = np.unique(keys, return_counts=True)
-            pairs.append(np.stack(np.divmod(key, max(len(size), 1)), axis=1))
-            shared.append(count)
+            key, count = _counted([_met(here, owner[there], len(size)) for owner in owners])
+            keys.append(key)
+            counts.append(count)
         before = [*before, (t, pixels, rows)][-(max_gap + 1) :]
-    edges, overlap = np.concatenate(pairs), np.concatenate(shared)
-    order = np.lexsort((edges[:, 1], edges[:, 0]))
-    edges, overlap = edges[order], overlap[order]
-    either = size[edges[:, 0]] + size[edges[:, 1]] - overlap
-    return _graph(detections, edges, ahead).with_columns(overlap=overlap, iou=overlap / np.maximum(either, 1))
+    key, overlap = np.concatenate(keys), np.concatenate(counts)
+    order = np.argsort(key)
+    graph, overlap = _graph(detections, key[order], ahead), overlap[order]
+    either = size[graph.source] + size[graph.target] - overlap
+    return graph.with_columns(overlap=overlap, iou=overlap / np.maximum(either, 1))
 
 
 def union(graphs: Sequence[CandidateGraph]) -> CandidateGraph:
@@ -113,8 +112,8 @@ def union(graphs: Sequence[CandidateGraph]) -> CandidateGraph:
     detections = graphs[0].detections
     n = max(len(detections), 1)
     keys = [graph.source * n + graph.target for graph in graphs]
-    key = np.unique(np.concatenate(keys))
-    result = _graph(detections, np.stack(np.divmod(key, n), axis=1))
+    key = _distinct(np.concatenate(keys))
+    result = _graph(detections, key)
     columns: dict[str, Array] = {"distance": result.columns["distance"].copy()}  # of graphs that do not say it
     for graph, own in zip(graphs, keys, strict=True):
         at = np.searchsorted(key, own)
@@ -189,12 +188,12 @@ def _trees(detections: Detections, place: FloatArray | None = None) -> list[tupl
     return [(rows.start, cKDTree(place[rows])) if rows.stop > rows.start else None for rows in detections.frames()]
 
 
-def _ask(here: tuple[int, cKDTree], there: tuple[int, cKDTree], k: int, reach: float) -> IntArray:
-    """Pairs (row here, row there) of each point here with its k nearest there; int (p, 2)."""
+def _ask(here: tuple[int, cKDTree], there: tuple[int, cKDTree], k: int, reach: float) -> tuple[IntArray, IntArray]:
+    """Rows here and rows there of each point here with its k nearest there; int (p,) each."""
     k = min(k, there[1].n)
     distance, near = _query(there[1], here[1].data, list(range(1, k + 1)), reach * (1 + 1e-12))
     row, rank = np.nonzero(np.isfinite(distance))
-    return np.stack([here[0] + row, there[0] + near[row, rank]], axis=1)
+    return here[0] + row, there[0] + near[row, rank]
 
 
 def _query(tree: cKDTree, points: FloatArray, ranks: list[int], reach: float = np.inf) -> tuple[FloatArray, IntArray]:
@@ -203,18 +202,23 @@ def _query(tree: cKDTree, points: FloatArray, ranks: list[int], reach: float = n
     return np.asarray(distance, float), np.asarray(near, np.int64)
 
 
-def _graph(detections: Detections, pairs: IntArray, ahead: Ahead | None = None) -> CandidateGraph:
-    """The graph of distinct pairs, sorted, with their distance from where the source is expected."""
-    n = max(len(detections), 1)
-    source, target = np.divmod(np.unique(pairs[:, 0] * n + pairs[:, 1]), n)
+def _distinct(key: IntArray) -> IntArray:
+    """Numbers from 0 on, rising, each once."""
+    key = np.sort(key)  # np.unique looks whole numbers up in a table, which takes ten times as long
+    return key[np.diff(key, prepend=-1) > 0]
+
+
+def _graph(detections: Detections, key: IntArray, ahead: Ahead | None = None) -> CandidateGraph:
+    """The graph of pairs, given as ``source * n + target``, rising; with their distance from where the source is expected."""
+    source, target = np.divmod(key, max(len(detections), 1))
     step = detections.position[target] - detections.position[source]
     columns: dict[str, Array] = {}
     if ahead is not None:
-        dt = detections.frame[target] - detections.frame[source]
-        lead = np.zeros(step.shape)
+        dt, lead = detections.frame[target] - detections.frame[source], np.zeros(step.shape)
         for late in np.unique(dt).tolist():
-            lead = np.where((dt == late)[:, None], (ahead(late) - detections.position)[source], lead)
-        step = step - lead
+            edges = np.flatnonzero(dt == late)
+            lead[edges] = (ahead(late) - detections.position)[source[edges]]
+        step -= lead
         columns = {f"lead_{axis}": lead[:, k] for k, axis in enumerate(detections.axes)}
     return CandidateGraph(detections, source, target, {"distance": np.sqrt((step**2).sum(1)), **columns})
 
@@ -226,9 +230,13 @@ def _pixels(detections: Detections, place: FloatArray) -> IntArray:
 
 def _moved(rows: IntArray, pixels: IntArray, shift: IntArray, shape: tuple[int, ...]) -> tuple[IntArray, IntArray]:
     """Pixels and the rows they belong to, each cell moved by its own shift; what leaves the picture is lost."""
-    where = np.stack(np.unravel_index(pixels, shape), axis=1) + shift[rows]
-    inside = ((where >= 0) & (where < shape)).all(axis=1)
-    return rows[inside], np.ravel_multi_index(tuple(where[inside].T), shape)
+    inside = np.ones(len(pixels), bool)
+    for size, place, away in zip(shape, np.unravel_index(pixels, shape), shift.T, strict=True):
+        there = place + away[rows]
+        inside &= (there >= 0) & (there < size)
+    strides = np.cumprod([1, *shape[:0:-1]])[::-1]
+    rows = rows[inside]
+    return rows, pixels[inside] + (shift @ strides)[rows]
 
 
 def _pixels_of(detections: Detections, labels: Film | Masks, t: int) -> tuple[IntArray, IntArray, tuple[int, ...]]:
@@ -249,6 +257,21 @@ def _owners(pixels: IntArray, rows: IntArray, size: int) -> list[IntArray]:
         left = owner[pixels] != rows
         pixels, rows = pixels[left], rows[left]
     return layers
+
+
+def _met(here: IntArray, there: IntArray, n: int) -> IntArray:
+    """What meets at each of some pixels, as ``here * n + there``; where there is nothing (-1), no number."""
+    inside = there >= 0
+    return here[inside] * n + there[inside]
+
+
+def _counted(keys: Sequence[IntArray]) -> tuple[IntArray, IntArray]:
+    """The distinct ones of some numbers from 0 on, rising, and how often each is there; int (k,) each."""
+    key = np.concatenate(keys)
+    start = np.flatnonzero(np.diff(key, prepend=-1))  # equal ones mostly follow each other, as the pixels of a row do
+    distinct, which = np.unique(key[start], return_inverse=True)
+    count = np.bincount(which, np.diff(start, append=len(key)), len(distinct))
+    return distinct, count.astype(np.int64)
 
 
 def _rows_of_pixels(detections: Detections, image: Array, t: int) -> tuple[IntArray, IntArray]:

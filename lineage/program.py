@@ -213,8 +213,9 @@ def state(graph: CandidateGraph, costs: Costs, *, pins: Pins | None = None, rule
     Args:
         graph: The candidate links.
         costs: Nats. ``select``, ``appear``, ``disappear``, ``divide``: (n,) or one number; ``link``: (m,) or one number;
-            ``divide_pair``: (link a (p,), link b (p,), cost (p,)), charged when both links are chosen. What is missing costs 0.
-            An infinite cost pins: plus infinity forbids, minus infinity forces.
+            ``divide_pair``: (link a (p,), link b (p,), cost (p,)), charged when both links are chosen, and ``other_pairs``: one
+            number, for all pairs that are not named. What is missing costs 0. An infinite cost pins: plus infinity forbids, minus
+            infinity forces.
         pins: Variables to fix, {block: {row: 0 or 1}}.
         rules: Families of rows to obey; add to the usual ones, since encodings, greedy and the elementary bound rely on them.
 
@@ -225,10 +226,10 @@ def state(graph: CandidateGraph, costs: Costs, *, pins: Pins | None = None, rule
     for name, given in (("costs", costs), ("pins", pins or {})):
         if not isinstance(given, Mapping):
             raise ValueError(f"{name} must be a mapping of blocks, not {type(given).__name__}")
-    if unknown := sorted(set(costs) - {*NODE_BLOCKS, "link", "divide_pair"}):
-        raise ValueError(f"no such cost: {', '.join(unknown)}; there are {', '.join(NODE_BLOCKS)}, link, divide_pair")
+    if unknown := sorted(set(costs) - {*NODE_BLOCKS, "link", "divide_pair", "other_pairs"}):
+        raise ValueError(f"no such cost: {', '.join(unknown)}; there are {', '.join(NODE_BLOCKS)}, link, divide_pair, other_pairs")
     n, m = len(graph.detections), len(graph)
-    mothers, pairs, pair_cost = _pairs(graph, costs.get("divide_pair"))
+    mothers, pairs, pair_cost = _pairs(graph, costs.get("divide_pair"), costs.get("other_pairs", 0.0))
     columns = {name: _column(costs.get(name, 0.0), n, name) for name in NODE_BLOCKS}
     columns |= {"link": _column(costs.get("link", 0.0), m, "link"), "pair": pair_cost}
     ends = np.cumsum([0, *(len(columns[name]) for name in BLOCKS)]).tolist()
@@ -284,20 +285,43 @@ def _array(value: object, name: str, kinds: str) -> Array:
     return column
 
 
-def _pairs(graph: CandidateGraph, given: tuple[Array, Array, Array] | None) -> tuple[IntArray, IntArray, FloatArray]:
-    """Mothers that have a pair cost, all pairs of their outgoing links (less the forbidden ones), and what these cost.
+def _pairs(graph: CandidateGraph, given: tuple[Array, Array, Array] | None, others: float) -> tuple[IntArray, IntArray, FloatArray]:
+    """Mothers whose pairs of outgoing links have costs, these pairs (less the forbidden ones), and what they cost.
 
-    A pair for which no cost is given costs 0.
+    Where the pairs that are not named cost nothing, mothers of whom none is named need no pairs; where they are forbidden, no pair
+    needs to be made that is not named.
     """
-    if given is None:
+    if (one := _array(others, "cost other_pairs", "biuf")).ndim or not one > -np.inf:
+        raise ValueError(f"cost other_pairs must be one number, or infinity, not {others!r}")
+    a, b, cost = _named(graph, given)
+    if not len(a) and others == 0:
         return np.zeros(0, np.int64), np.zeros((0, 2), np.int64), np.zeros(0)
+    mothers = np.unique(graph.source[a]) if others == 0 else np.flatnonzero(np.bincount(graph.source) > 1)
+    full = np.stack([a, b], axis=1) if others == np.inf else all_pairs(graph, mothers)
+    key, named = (pairs[:, 0] * len(graph) + pairs[:, 1] for pairs in (full, np.stack([a, b], axis=1)))
+    order = np.argsort(key)
+    full, key = full[order], key[order]
+    at = np.searchsorted(key, named)
+    if (twice := np.flatnonzero(np.bincount(at, minlength=len(full)) > 1)).size:
+        raise ValueError(f"divide_pair names the links {full[twice[0], 0]} and {full[twice[0], 1]} twice")
+    column = np.full(len(full), float(others))
+    column[at] = cost
+    allowed = column != np.inf
+    return mothers, full[allowed], column[allowed]
+
+
+def _named(graph: CandidateGraph, given: tuple[Array, Array, Array] | None) -> tuple[IntArray, IntArray, FloatArray]:
+    """The two links of every pair that has a cost of its own, the smaller first, and that cost; (p,) each."""
+    nothing = np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0)
+    if given is None:
+        return nothing
     if not isinstance(given, Sequence) or len(given) != 3:
         raise ValueError(f"divide_pair must be (link a, link b, cost), three columns, not {type(given).__name__}")
     m = len(graph)
     a, b = (np.atleast_1d(_array(column, f"divide_pair link {name}", "iu")) for name, column in zip("ab", given[:2], strict=True))
     cost = np.atleast_1d(_array(given[2], "cost divide_pair", "biuf"))
     if len(a) == len(b) == len(cost) == 0:
-        return np.zeros(0, np.int64), np.zeros((0, 2), np.int64), np.zeros(0)
+        return nothing
     if not len(a) == len(b) == len(cost):
         raise ValueError(f"divide_pair has columns of {len(a)}, {len(b)} and {len(cost)} rows")
     for end in (a, b):
@@ -307,17 +331,7 @@ def _pairs(graph: CandidateGraph, given: tuple[Array, Array, Array] | None) -> t
     cost = _column(cost, len(a), "divide_pair")
     if (odd := np.flatnonzero((graph.source[a] != graph.source[b]) | (a == b))).size:
         raise ValueError(f"divide_pair row {odd[0]} joins links {a[odd[0]]} and {b[odd[0]]}, which are not two links of one mother")
-    mothers = np.unique(graph.source[a])
-    full = all_pairs(graph, mothers)
-    order = np.argsort(full[:, 0] * m + full[:, 1])
-    full = full[order]
-    at = np.searchsorted(full[:, 0] * m + full[:, 1], a * m + b)
-    if (twice := np.flatnonzero(np.bincount(at, minlength=len(full)) > 1)).size:
-        raise ValueError(f"divide_pair names the links {full[twice[0], 0]} and {full[twice[0], 1]} twice")
-    column = np.zeros(len(full))
-    column[at] = cost
-    allowed = column != np.inf
-    return mothers, full[allowed], column[allowed]
+    return a, b, cost
 
 
 def all_pairs(graph: CandidateGraph, mothers: IntArray) -> IntArray:

@@ -33,7 +33,8 @@ def solve(  # noqa: PLR0913 - the programme, and how to solve it
     Args:
         graph: The candidate links.
         costs: Nats; ``select``, ``appear``, ``disappear``, ``divide`` (n,), ``link`` (m,), ``divide_pair`` (link a (p,), link b (p,),
-            cost (p,)). What is missing costs 0; plus infinity forbids, minus infinity forces.
+            cost (p,)), ``other_pairs`` (one number, for pairs not named). What is missing costs 0; plus infinity forbids, minus infinity
+            forces.
         solver: ``auto``, ``highs``, ``dual``, ``pulp``, ``pulp:NAME``, ``greedy``, or a function Program, Limits -> Solution.
         gap: Relative gap between objective and lower bound that is good enough; 0 for proven optimal.
         pins: Variables to fix, {block: {row: 0 or 1}}, blocks as in ``costs``.

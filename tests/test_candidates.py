@@ -130,6 +130,25 @@ def test_overlap_counts_every_shared_pixel(seed, n_frames, max_gap, shape):
     assert sorted(graph.columns) == ["distance", "iou", "overlap"]
 
 
+@effort(max_examples=40, deadline=None)
+@given(st.integers(0, 10**6), st.sampled_from([(6, 7), (3, 4, 5)]))
+def test_every_mask_is_moved_by_itself_and_cut_at_the_border(seed, shape):
+    rng = np.random.default_rng(seed)
+    film = rng.integers(0, 3, (4, *shape))
+    cells = Detections.from_labels(film)
+    away = rng.integers(-3, 4, (len(cells), len(shape)))
+    graph = overlapping(cells, film, max_gap=1, ahead=lambda dt: cells.position + dt * away)
+    expected = []
+    for i in range(len(cells)):
+        for j in range(len(cells)):
+            if 0 < (dt := int(cells.frame[j] - cells.frame[i])) <= 2:
+                places = (np.argwhere(film[cells.frame[i]] == cells.label[i]) + dt * away[i]).tolist()
+                inside = [tuple(place) for place in places if all(0 <= k < size for k, size in zip(place, shape, strict=True))]
+                if count := sum(film[cells.frame[j]][place] == cells.label[j] for place in inside):
+                    expected.append((i, j, count))
+    assert list(zip(*(column.tolist() for column in (graph.source, graph.target, graph.columns["overlap"])), strict=True)) == expected
+
+
 def test_overlap_by_hand():
     film = np.zeros((3, 4, 6), np.uint8)
     film[0, :, :3] = 1

@@ -26,13 +26,14 @@ def film(counts, *, seed, skip=True):
     cells = Detections(frame, rng.uniform(0, 9, (n, 2)), np.arange(1, n + 1))
     source, target = np.nonzero((frame[:, None] < frame) & ((frame[:, None] + 1 == frame) | skip))
     graph = CandidateGraph(cells, source, target)
-    pairs = all_pairs(graph, np.unique(source))
+    pairs = all_pairs(graph, np.unique(source))[:: 1 + seed % 2]  # in every second film half of them
     costs = {
         "link": rng.normal(-2, 2, len(graph)),
         "appear": np.where(frame > 0, rng.uniform(0, 4, n), 0),
         "disappear": np.where(frame < len(counts) - 1, rng.uniform(0, 4, n), 0),
         "divide": rng.uniform(0, 4, n),
         "divide_pair": (pairs[:, 0], pairs[:, 1], rng.normal(0, 1, len(pairs))),
+        "other_pairs": 1.5,
         "select": np.full(n, -np.inf),
     }
     return graph, costs

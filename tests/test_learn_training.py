@@ -329,13 +329,13 @@ def test_pooling_with_weight_0_is_the_model_and_with_1_the_scores():
     graph = graph.with_columns(learned=score)
     costs = {name: np.full(3, 2.0) for name in ("appear", "disappear", "divide")} | {"link": np.ones(len(graph))}
     costs["appear"][0] = np.inf
-    own, pair = pooled(costs, np.array([4.0]), graph, 0.0)
-    assert all(np.array_equal(own[name], costs[name]) for name in costs) and pair.tolist() == [4.0]
-    net, pair = pooled(costs, np.array([4.0]), graph, 1.0)
-    assert np.array_equal(net["link"], score) and net["appear"].tolist() == [np.inf, 0, 0] and pair.tolist() == [0.0]
-    half, pair = pooled(costs, np.array([4.0]), graph, 0.25)
+    own = pooled(costs, graph, 0.0)
+    assert all(np.array_equal(own[name], costs[name]) for name in costs)
+    net = pooled(costs, graph, 1.0)
+    assert np.array_equal(net["link"], score) and net["appear"].tolist() == [np.inf, 0, 0]
+    half = pooled(costs, graph, 0.25)
     np.testing.assert_allclose(half["link"], 0.75 + 0.25 * score)
-    assert half["divide"].tolist() == [1.5] * 3 and pair.tolist() == [3.0]
+    assert half["divide"].tolist() == [1.5] * 3
 
 
 def test_scores_of_the_truth_lead_to_the_truth(tmp_path):

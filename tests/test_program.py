@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import settings as effort
 from hypothesis import strategies as st
+from random_programmes import random_costs, random_graph
 from scipy.sparse import csr_array
 from zoo import ZOO
 
@@ -19,7 +20,7 @@ from lineage.certificate import Certificate, relative_gap
 from lineage.detections import Detections
 from lineage.forest import Forest
 from lineage.graph import CandidateGraph
-from lineage.program import LINEAGE_RULES, Rows, incidence, one_future, one_past, state, two_daughters
+from lineage.program import LINEAGE_RULES, Rows, all_pairs, incidence, one_future, one_past, state, two_daughters
 from lineage.solvers import Limits, Solution, blame, greedy, highs, pulp, solver_named
 from lineage.solvers.bound import elementary_bound
 from lineage.solving import solve
@@ -219,6 +220,32 @@ def test_an_infinite_pair_cost_forbids_or_forces():
     assert solve(graph, pair(-math.inf) | {"link": 9.0}).divisions.tolist() == [0]
 
 
+@pytest.mark.parametrize("others", [0.0, 1.5, math.inf])
+@pytest.mark.parametrize("seed", range(8))
+def test_a_cost_of_all_other_pairs_is_as_good_as_naming_them(seed, others):
+    rng = np.random.default_rng(seed)
+    graph = random_graph(rng, 6, 8)
+    costs = random_costs(rng, graph, infinite=False) | {"divide": -4.0}
+    pairs, named = all_pairs(graph, np.arange(6)), slice(None, None, 2)
+    cost = rng.normal(0, 2, len(pairs))
+    every = cost.copy()
+    every[1::2] = others
+    said = state(graph, costs | {"divide_pair": (*pairs[named].T, cost[named]), "other_pairs": others})
+    listed = state(graph, costs | {"divide_pair": (*pairs.T, every)})
+    assert optimum(said) == pytest.approx(optimum(listed))
+    if others and len(pairs):
+        assert said.mothers.tolist() == listed.mothers.tolist()
+        assert said.pairs.tolist() == listed.pairs.tolist()
+        assert said.costs("pair").tolist() == listed.costs("pair").tolist()
+
+
+def test_where_no_pair_is_named_the_cost_of_others_is_that_of_all():
+    costs = {"link": -5.0, "divide": 1.0}
+    for others, divisions in ((0, [0]), (3.0, [0]), (5.0, []), (math.inf, [])):
+        for pairs in (None, ([], [], [])):
+            assert solve(GRAPHS["division"], costs | {"other_pairs": others, "divide_pair": pairs}).divisions.tolist() == divisions
+
+
 def test_pins_fix_variables():
     graph, costs = GRAPHS["division"], {"link": -1.0, "divide": 3.0, "appear": 2.0}
     assert solve(graph, costs).parent.tolist() in ([-1, 0, -1], [-1, -1, 0], [-1, -1, -1])
@@ -230,7 +257,7 @@ def test_pins_fix_variables():
 STATE_ERRORS = {
     "unknown cost": (
         {"costs": {"merge": 1, "split": 2}},
-        "no such cost: merge, split; there are select, appear, disappear, divide, link, divide_pair",
+        "no such cost: merge, split; there are select, appear, disappear, divide, link, divide_pair, other_pairs",
     ),
     "length of a node cost": ({"costs": {"appear": [1, 2]}}, "cost appear has shape (2,), but (3,) is needed"),
     "length of a link cost": ({"costs": {"link": np.zeros((2, 1))}}, "cost link has shape (2, 1), but (2,) is needed"),
@@ -242,6 +269,14 @@ STATE_ERRORS = {
     "pair of itself": (
         {"costs": {"divide_pair": ([1], [1], [0])}},
         "divide_pair row 0 joins links 1 and 1, which are not two links of one mother",
+    ),
+    "other pairs NaN": ({"costs": {"other_pairs": np.nan}}, "cost other_pairs must be one number, or infinity, not nan"),
+    "other pairs forced": ({"costs": {"other_pairs": -math.inf}}, "cost other_pairs must be one number, or infinity, not -inf"),
+    "other pairs column": ({"costs": {"other_pairs": [1, 2]}}, "cost other_pairs must be one number, or infinity, not [1, 2]"),
+    "other pairs word": ({"costs": {"other_pairs": "never"}}, "cost other_pairs is made of str160, but numbers are needed"),
+    "pair twice of those alone": (
+        {"costs": {"divide_pair": ([0, 1], [1, 0], [1, 2]), "other_pairs": math.inf}},
+        "divide_pair names the links 0 and 1 twice",
     ),
     "pair twice": ({"costs": {"divide_pair": ([0, 1], [1, 0], [1, 2])}}, "divide_pair names the links 0 and 1 twice"),
     "unknown block": (

@@ -72,7 +72,10 @@ def eager(seed):
         costs.pop("divide_pair", None)
     if not graph.detections.conflicts and rng.random() < 0.6:
         costs["select"] = np.where(rng.random(len(costs["select"])) < 0.7, -np.inf, costs["select"])
-    return graph, costs, int(rng.integers(2, 5))
+    least = int(rng.integers(2, 5))
+    if rng.random() < 0.4:
+        costs["other_pairs"] = float(rng.choice([1.0, np.inf]))
+    return graph, costs, least
 
 
 @pytest.mark.parametrize(("solver", "seeds"), [("highs", range(15)), ("dual", range(60))])

@@ -442,7 +442,7 @@ def test_pieces_that_differ_are_named():
         (
             {"worth": 1.0},
             {},
-            "the piece of frames 0 to 5: no such cost: worth; there are select, appear, disappear, divide, link, divide_pair",
+            "the piece of frames 0 to 5: no such cost: worth; there are select, appear, disappear, divide, link, divide_pair, other_pairs",
         ),
     ],
 )

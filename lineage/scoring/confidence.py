@@ -27,7 +27,7 @@ def link_confidence(graph: CandidateGraph, costs: Mapping[str, Any], forest: For
 
     Args:
         graph: Candidate links that were solved; n detections, m links.
-        costs: As for ``solve``, nats; ``link``, ``appear``, ``disappear``, ``divide``, ``divide_pair``.
+        costs: As for ``solve``, nats; ``link``, ``appear``, ``disappear``, ``divide``, ``divide_pair``, ``other_pairs``.
         forest: The solution.
     """
     change = _Changes.of(graph, costs, forest)
@@ -46,6 +46,7 @@ class _Changes:
         cost: Of every link, nats; (m,).
         appear_cost, disappear, divide: Of every detection, nats; (n,).
         pairs: Keys of the pairs of links that may be sisters, rising, and what they cost; (p,) each.
+        others: What pairs cost that are not among these.
         link: The link to the parent of every detection, or -1; int (n,).
         children: How many it has; int (n,).
         sister: The other child of its parent, or -1; int (n,).
@@ -58,6 +59,7 @@ class _Changes:
     disappear: FloatArray
     divide: FloatArray
     pairs: tuple[IntArray, FloatArray]
+    others: float
     link: IntArray
     children: IntArray
     sister: IntArray
@@ -81,7 +83,7 @@ class _Changes:
         appear, disappear, divide = (np.asarray(costs.get(name, np.zeros(n)), float) for name in ("appear", "disappear", "divide"))
         pairs = (np.asarray(key[order], np.int64), np.asarray(pair, float)[order])
         cost, children = np.asarray(costs["link"], float), np.bincount(mother, minlength=n)
-        return cls(graph, cost, appear, disappear, divide, pairs, link, children, sister, only)
+        return cls(graph, cost, appear, disappear, divide, pairs, costs.get("other_pairs", 0.0), link, children, sister, only)
 
     def appear(self) -> tuple[IntArray, FloatArray]:
         """The child appears, and its parent ends or has one child less."""
@@ -140,10 +142,10 @@ class _Changes:
         return np.asarray(family - self.cost[link])
 
     def _pair(self, one: IntArray, two: IntArray) -> FloatArray:
-        """Cost of pairs of links as sisters; 0 where nothing is said of them."""
+        """Cost of pairs of links as sisters."""
         keys, cost = self.pairs
         if not len(keys):
-            return np.zeros(len(one))
+            return np.full(len(one), self.others)
         key = np.minimum(one, two) * max(len(self.graph), 1) + np.maximum(one, two)
         place = np.minimum(np.searchsorted(keys, key), len(keys) - 1)
-        return np.where(keys[place] == key, cost[place], 0.0)
+        return np.where(keys[place] == key, cost[place], self.others)

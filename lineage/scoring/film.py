@@ -12,7 +12,7 @@ from lineage.candidates import displacements, spacings
 from lineage.detections import Detections
 from lineage.forest import Forest
 from lineage.graph import CandidateGraph
-from lineage.program import all_pairs
+from lineage.program import couples
 from lineage.settings import Weights
 
 from .cycle import Cycle
@@ -69,7 +69,7 @@ class FilmModel:
         weights: Weights = WEIGHTS,
         spare: IntArray | None = None,
     ) -> dict[str, Any]:
-        """Costs of a candidate graph by block, nats, ready for ``solve``: link, appear, disappear, divide, divide_pair.
+        """Costs of a candidate graph by block, nats, ready for ``solve``; pairs of daughters that cannot be worth it are forbidden.
 
         Args:
             graph: Candidate links with the column ``distance`` and, for the overlap, ``iou``; n detections, m links.
@@ -94,29 +94,26 @@ class FilmModel:
         }
         given = {"appear": appear, "disappear": disappear, "divide": divide}  # before the pairs, which are weighed against them
         costs |= {name: np.where(costs[name] != 0, value, 0.0) for name, value in given.items() if value is not None}
-        a, b, pair = self._pairs(graph, distance, likeness, weights.sisters)
+        own = 1.0
         if LEARNED in graph.columns:
-            costs, pair = pooled(costs, pair, graph, self.learned)
-            link = costs["link"]
-        worth = pair + costs["divide"][graph.source[a]] < np.minimum(*((costs["appear"][graph.target] - link)[side] for side in (a, b)))
+            costs, own = pooled(costs, graph, self.learned), 1.0 - self.learned
+        saved, free = costs["appear"][graph.target] - costs["link"], np.zeros(len(graph), bool)
         if spare is not None:
-            worth |= np.isin(a, spare) | np.isin(b, spare)
-        return costs | {"divide_pair": (a, b, np.where(worth, pair, np.inf))}
+            free[spare] = True
+        pairs = _possible_sisters(graph, costs["divide"], saved, free)
+        cost = own * self._of_sisters(graph, pairs, distance, likeness, weights.sisters)
+        worth = cost + costs["divide"][graph.source[pairs[:, 0]]] < saved[pairs].min(axis=1)
+        worth |= free[pairs].any(axis=1)
+        return costs | {"divide_pair": (*pairs[worth].T, cost[worth]), "other_pairs": np.inf}
 
-    def _pairs(
-        self, graph: CandidateGraph, distance: FloatArray, likeness: FloatArray, weight: float
-    ) -> tuple[IntArray, IntArray, FloatArray]:
-        """Every pair of links with what it costs beyond the costs of its links; the model forbids those that are not worth it.
-
-        A pair cannot be in a cheapest forest when it is cheaper to let one of the daughters appear instead.
-        """
-        pairs = all_pairs(graph, np.unique(graph.source))
+    def _of_sisters(self, graph: CandidateGraph, pairs: IntArray, distance: FloatArray, likeness: FloatArray, weight: float) -> FloatArray:
+        """What every pair of links costs beyond the costs of its links, nats; (p,)."""
         cost = weight * self.daughters(graph, pairs, np.zeros(len(graph))) - distance[pairs].sum(axis=1)
         late = (graph.dt != 1)[pairs].any(axis=1)
         cost[late] = 0.0  # a sister that was missed at first: no geometry of sisters to speak of
         looks = weight * self.likeness.sisters(graph, pairs) - likeness[pairs].sum(axis=1)
         cost += np.where(late, np.maximum(looks, 0.0), looks)  # and looks that speak against it, but not for it: it has grown
-        return pairs[:, 0], pairs[:, 1], cost
+        return cost
 
     def _missed(self, graph: CandidateGraph) -> FloatArray:
         """Cost of the frames that each edge leaves out; (m,). Misses come in runs: one is rare, the next one no more."""
@@ -248,6 +245,24 @@ def _sisters(before: Daughters, graph: CandidateGraph, true: BoolArray) -> Daugh
         weight = (TAIL + d) / (TAIL + middle**2 / offset)
         offset = ((weight * middle**2).sum() / d + prior * before.offset**2) / (n + prior)
     return replace(before, separation=float(separation), spread=float(np.sqrt(variance)), offset=float(np.sqrt(offset)))
+
+
+def _possible_sisters(graph: CandidateGraph, divide: FloatArray, saved: FloatArray, free: BoolArray) -> IntArray:
+    """All pairs of links that may be worth it, and some more; int (p, 2).
+
+    A pair cannot be in a cheapest forest when it is cheaper to let one of the daughters appear instead. Where one of them was missed at
+    first, the pair costs nothing or more beyond its two links, so each of these must be worth the division by itself. Few are.
+
+    Args:
+        graph: The candidate links.
+        divide: Cost of a division of every detection, nats; (n,).
+        saved: What every link saves when its target need not appear, nats; (m,).
+        free: Links whose pairs are never forbidden; bool (m,).
+    """
+    soon, cheap = graph.dt == 1, divide[graph.source] < saved
+    some = np.flatnonzero(soon | cheap | np.isin(graph.source, graph.source[free]))
+    pairs = some[couples(graph.source[some], np.unique(graph.source[some]))]
+    return pairs[soon[pairs].all(axis=1) | cheap[pairs].all(axis=1) | free[pairs].any(axis=1)]
 
 
 def _chosen_pairs(graph: CandidateGraph, links: IntArray) -> IntArray:

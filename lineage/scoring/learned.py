@@ -6,22 +6,21 @@ from typing import Any
 
 import numpy as np
 
-from lineage.arrays import FloatArray
 from lineage.graph import CandidateGraph
 
 LEARNED = "learned"  # column of links: minus the log-odds of each against its target having no parent, nats
 
 
-def pooled(costs: dict[str, Any], pair: FloatArray, graph: CandidateGraph, weight: float) -> tuple[dict[str, Any], FloatArray]:
+def pooled(costs: dict[str, Any], graph: CandidateGraph, weight: float) -> dict[str, Any]:
     """The costs of the film's own model and of a network's scores as one, a logarithmic opinion pool (Genest and Zidek 1986).
 
     Both tell how likely every whole forest is: the model by links, events and pairs of sisters, the network by the links alone, as it
     has already weighed each against its rivals, against another daughter and against no parent at all. The pooled
-    log-likelihood is their weighted mean, so evidence that both have seen counts once.
+    log-likelihood is their weighted mean, so evidence that both have seen counts once. What the model says of pairs of sisters, the
+    network has no word for: of that the model's part remains.
 
     Args:
         costs: Of the model, nats: link (m,), and appear, disappear and divide (n,).
-        pair: Of every pair of daughters, nats.
         graph: Candidate links with the column ``learned``.
         weight: Of the network, from 0 (the model alone) to 1 (the network alone).
     """
@@ -29,4 +28,4 @@ def pooled(costs: dict[str, Any], pair: FloatArray, graph: CandidateGraph, weigh
     score = np.asarray(graph.columns[LEARNED], float)
     # A cost that the user has made infinite stays so, whatever the weight.
     mine = {name: np.where(np.isinf(cost), cost, own * np.where(np.isinf(cost), 0.0, cost)) for name, cost in costs.items()}
-    return mine | {"link": mine["link"] + weight * score}, own * pair
+    return mine | {"link": mine["link"] + weight * score}

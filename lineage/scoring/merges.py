@@ -202,6 +202,7 @@ class Doubled:
         made |= {name: np.where(new, np.inf, costs[name][origin]) for name in ("appear", "divide")}
         made = {name: column[order] for name, column in made.items()} | {"link": np.append(costs["link"], cost)}
         made["divide_pair"] = _pairs(wider, costs.get("divide_pair"), len(graph))
+        made["other_pairs"] = costs.get("other_pairs", 0.0)
         return cls(wider, made, len(graph), kept, rank, found, float(worth.sum()))
 
     def believed(self, forest: Forest) -> BoolArray:

@@ -36,7 +36,7 @@ def ripened(graph: CandidateGraph, costs: dict[str, Any], least: int, solved: So
     Args:
         graph: The candidate links; n detections, m links.
         costs: Nats, as ``solve`` takes them, all blocks as columns: ``select``, ``appear``, ``disappear``, ``divide`` (n,), ``link``
-            (m,), and ``divide_pair`` if pairs of daughters have costs. None of them forces, but that of ``select`` may.
+            (m,), and ``divide_pair`` and ``other_pairs`` if pairs of daughters have costs. None of them forces, but that of ``select`` may.
         least: Fewest frames between two divisions.
         solved: Finds the cheapest forest of a graph without that rule.
         gap: Relative gap between objective and bound that is good enough.
@@ -146,7 +146,8 @@ class Copies:
         columns |= {name: np.where(young, np.inf, costs[name][origin]) for name in ("appear", "divide")}
         made = {name: column[order] for name, column in columns.items()} | {"link": costs["link"][link]}
         born = (source < n) & (target >= n)
-        made["divide_pair"] = _pairs(graph, costs.get("divide_pair"), wider, link, born)
+        made["other_pairs"] = costs.get("other_pairs", 0.0)
+        made["divide_pair"] = _pairs(graph, costs, wider, link, born)
         return cls(wider, made, graph, origin[order], link, worth, forced, alone)
 
     def back(self, found: Forest, bound: float, gap: float) -> Forest:
@@ -237,14 +238,14 @@ def _cells(cells: Detections, origin: IntArray, order: IntArray, rank: IntArray,
 
 def _pairs(
     graph: CandidateGraph,
-    given: tuple[IntArray, IntArray, FloatArray] | None,
+    costs: Mapping[str, Any],
     wider: CandidateGraph,
     link: IntArray,
     born: BoolArray,
-) -> tuple[IntArray, IntArray, FloatArray] | None:
+) -> tuple[IntArray, IntArray, FloatArray]:
     """The pairs of daughters and their costs: where there is a copy of a daughter that is young by this division, it is that copy."""
-    m = len(graph)
-    a, b, cost = given if given is not None else (np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))
+    m, others = len(graph), costs.get("other_pairs", 0.0)
+    a, b, cost = costs.get("divide_pair") or (np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))
     one, two = np.minimum(a, b), np.maximum(a, b)
     touched = np.zeros(len(graph.detections), bool)
     touched[graph.source[link[born]]] = True
@@ -257,7 +258,7 @@ def _pairs(
     key, wanted = (one * m + two)[order], old[:, 0] * m + old[:, 1]
     at = np.minimum(np.searchsorted(key, wanted), max(len(key) - 1, 0))
     known = key[at] == wanted if len(key) else np.zeros(len(wanted), bool)
-    value = np.where(known, cost[order][at], 0.0) if len(key) else np.zeros(len(wanted))
+    value = np.where(known, cost[order][at], others) if len(key) else np.full(len(wanted), others)
     value = np.where(right[pairs].all(axis=1), value, np.inf)
     return np.concatenate([one[free], pairs[:, 0]]), np.concatenate([two[free], pairs[:, 1]]), np.concatenate([cost[free], value])
 
