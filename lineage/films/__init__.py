@@ -12,7 +12,8 @@ import numpy as np
 
 from lineage.arrays import Array
 
-from .opened import Kind, OpenedFilm, checked, known_sizes, of_array
+from .ome_zarr import is_zarr, open_zarr
+from .opened import Kind, OpenedFilm, checked, in_one_file, known_sizes, of_array
 from .saving import save_labels
 
 __all__ = ["SUPPORTED", "OpenedFilm", "known_sizes", "open_film", "save_labels"]
@@ -27,6 +28,7 @@ def open_film(
     sparse: bool = False,
     channel: int | None = None,
     axes: str = "",
+    holes: bool = False,
 ) -> OpenedFilm:
     """Open a film; no frame is kept in memory.
 
@@ -39,6 +41,8 @@ def open_film(
         sparse: Accept missing frames in a folder (gold truth): the film has the frames that are there, ``numbers`` says which.
         channel: Which channel to take, where there are several.
         axes: One letter an axis (T, C, Z, Y, X), for files that do not say it or say it wrongly.
+        holes: Accept an image in a zarr whose chunks are missing where it is blank. Writers leave out chunks that hold the fill value
+            alone, and one that was lost looks the same; ``lineage.films.zarr_chunks`` tells when a film is refused without this.
 
     Returns:
         The film; ``len(film)``, ``film[t]``, ``film.shape`` (T, [Z,] Y, X), ``film.scale``, ``film.interval``.
@@ -52,17 +56,16 @@ def open_film(
     path = Path(path)
     if not path.exists():
         raise FileNotFoundError(f"no such film: {path}")
+    if is_zarr(path) or path.suffix.lower() == ".zarr":
+        return checked(open_zarr(path, channel=channel, axes=axes, holes=holes or kind == "labels"), kind)
     return checked(_opened(path, sparse=sparse, channel=channel, axes=axes), kind)
 
 
 def _opened(path: Path, *, sparse: bool, channel: int | None, axes: str) -> OpenedFilm:
     from .folder import TIFF, open_folder
-    from .ome_zarr import is_zarr, open_zarr
     from .tiff import open_tiff
     from .vendor import READERS, open_vendor
 
-    if is_zarr(path) or path.suffix.lower() == ".zarr":
-        return open_zarr(path, channel=channel, axes=axes)
     if path.is_dir():
         return open_folder(path, sparse=sparse, channel=channel)
     if path.suffix.lower() in TIFF:
@@ -79,7 +82,7 @@ def _numpy(path: Path, channel: int | None, axes: str) -> OpenedFilm:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, EOFError, OSError) as error:
         raise ValueError(f"{path} is no readable NumPy file: {' '.join(str(error).split())}") from error
-    return of_array(array, axes, channel=channel, path=path)
+    return in_one_file(of_array(array, axes, channel=channel, path=path), path)
 
 
 def _passed(film: Any, channel: int | None, axes: str) -> OpenedFilm:  # noqa: ANN401 - arrays of any library

@@ -26,7 +26,7 @@ def new_file(path: str | Path) -> Iterator[Path]:
         raise IsADirectoryError(f"cannot write {path}: it is a folder")
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with _one_line(path):
+        with _one_line(path, temporary):
             yield temporary
             temporary.replace(path)
     finally:
@@ -52,7 +52,7 @@ def new_folder(path: str | Path, ours: Callable[[str], bool], *, overwrite: bool
     others = _others(path, ours, overwrite=overwrite)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with _one_line(path):
+        with _one_line(path, temporary):
             shutil.rmtree(temporary, ignore_errors=True)
             temporary.mkdir()
             yield temporary
@@ -96,10 +96,12 @@ def _check_folder(path: Path) -> None:
 
 
 @contextmanager
-def _one_line(path: Path) -> Iterator[None]:
+def _one_line(path: Path, temporary: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno is None:  # one of ours, or a library's: it says enough
-            raise
+        if error.errno is None:  # one of ours, or a library's: it says enough, but may say it of a name that nobody knows
+            if (said := str(error)) == (meant := said.replace(str(temporary), str(path))):
+                raise
+            raise type(error)(meant) from error
         raise type(error)(f"cannot write {path}: {error.strerror}") from error

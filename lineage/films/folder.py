@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -107,4 +108,5 @@ def _film(folder: Path, numbered: dict[int, Path], channel: int | None) -> Opene
     def read(t: int) -> Array:
         return open_tiff(files[t], channel=channel, one_frame=True, probe=False)[0]
 
-    return OpenedFilm((len(files), *shape), first.dtype, read, first.scale, first.interval, folder, tuple(numbered))
+    film = OpenedFilm((len(files), *shape), first.dtype, read, first.scale, first.interval, folder, tuple(numbered))
+    return replace(film, sources=lambda t: (files[t],))

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from .opened import OpenedFilm, of_array, with_scale
+from .opened import OpenedFilm, layout_of, with_scale
 from .units import micrometres, seconds
+from .zarr_chunks import Chunked
 
 MARKS = ("zarr.json", ".zarray", ".zgroup", ".zattrs")
 OLD_AXES = ("t", "c", "z", "y", "x")  # OME-Zarr before 0.3 does not name them
@@ -18,16 +19,17 @@ def is_zarr(path: Path) -> bool:
     return path.is_dir() and any((path / mark).is_file() for mark in MARKS)
 
 
-def open_zarr(path: Path, *, channel: int | None = None, axes: str = "") -> OpenedFilm:
+def open_zarr(path: Path, *, channel: int | None = None, axes: str = "", holes: bool = False) -> OpenedFilm:
     """A zarr array, or the full-resolution image of an OME-Zarr, as a film.
 
     Args:
         path: The folder of the array or of the image.
         channel: Which channel to take where there are several.
         axes: One letter an axis, when the file does not say or says it wrongly.
+        holes: Believe that missing chunks are blank where that is not known; see ``zarr_chunks``.
 
     Raises:
-        ValueError: No readable zarr, a group without an image, axes that make no film.
+        ValueError: No readable zarr, a group without an image, axes that make no film; or a chunk of the first frame was lost.
     """
     import zarr
 
@@ -37,11 +39,18 @@ def open_zarr(path: Path, *, channel: int | None = None, axes: str = "") -> Open
         raise ValueError(f"{path} is no readable zarr: {' '.join(str(error).split()) or type(error).__name__}") from error
     if hasattr(node, "shape"):
         names = getattr(node.metadata, "dimension_names", None) or ()
-        film = of_array(node, axes or _letters(names, node.ndim), channel=channel, path=path)
-        film.read(0)
-        return film
+        return _in_chunks(node, path, channel, axes or _letters(names, node.ndim), holes=holes)
     image, multiscale = _multiscale(node, path)
-    return _of_image(image, multiscale, path, channel, axes)
+    return _of_image(image, multiscale, path, channel, axes, holes=holes)
+
+
+def _in_chunks(array: Any, path: Path, channel: int | None, axes: str, *, holes: bool) -> OpenedFilm:  # noqa: ANN401 - zarr has no types
+    """The film of an array; a first frame that cannot be decoded is found here, not in the middle of a run."""
+    plan = layout_of(array, axes, channel=channel, name=str(path))
+    chunked = Chunked(array, plan, path / array.path, path, holes)
+    if not chunked.marked:  # ours can be decoded, and may be opened while they are being written
+        chunked.read(0)
+    return OpenedFilm((plan.frames, *plan.spatial), array.dtype, chunked.read, path=path, sources=chunked.sources)
 
 
 def _letters(names: Any, count: int) -> str:  # noqa: ANN401 - a list or a tuple of names or None
@@ -62,7 +71,15 @@ def _multiscale(node: Any, path: Path) -> tuple[Any, Mapping[str, Any]]:  # noqa
     raise ValueError(f"{path} is a zarr group without an image (no multiscales): open one of {inside or 'its arrays, but it has none'}")
 
 
-def _of_image(node: Any, multiscale: Mapping[str, Any], path: Path, channel: int | None, axes: str) -> OpenedFilm:  # noqa: ANN401 - zarr has no types
+def _of_image(
+    node: Any,  # noqa: ANN401 - zarr has no types
+    multiscale: Mapping[str, Any],
+    path: Path,
+    channel: int | None,
+    axes: str,
+    *,
+    holes: bool,
+) -> OpenedFilm:
     try:
         dataset = multiscale["datasets"][0]
         array = node[dataset["path"]]
@@ -71,8 +88,7 @@ def _of_image(node: Any, multiscale: Mapping[str, Any], path: Path, channel: int
         steps = _product(dataset, multiscale, len(names))
     except (KeyError, IndexError, TypeError) as error:
         raise ValueError(f"{path}: the OME-Zarr metadata cannot be understood: {type(error).__name__} {error}") from error
-    film = of_array(array, axes or _letters(names, array.ndim), channel=channel, path=path)
-    film.read(0)
+    film = _in_chunks(array, path, channel, axes or _letters(names, array.ndim), holes=holes)
     sizes = {name.upper(): micrometres(step, axis.get("unit")) for name, step, axis in zip(names, steps, described, strict=True)}
     interval = next((seconds(step, axis.get("unit")) for axis, step in zip(described, steps, strict=True) if _is_time(axis)), None)
     said = any("scale" in entry for entry in dataset.get("coordinateTransformations", ()))

@@ -12,6 +12,12 @@ import numpy as np
 from lineage.arrays import Array
 
 Kind = Literal["image", "labels"]
+Sources = tuple[Path, ...] | None
+
+
+def unknown_sources(_frame: int) -> Sources:
+    """Of arrays, whose frames lie in no file that is known."""
+    return None
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,6 +32,8 @@ class OpenedFilm:
         interval: Time from frame to frame, seconds where the file names a unit of time; None when it is silent.
         path: Where it lies; None for an array.
         numbers: Number of each frame in the sequence, from the file names; 0, 1, 2, ... unless the film is sparse or starts later.
+        sources: Gives the files that frame t is read from, those that are there, without reading them; None where that is not known.
+            While they are the same ones, of the same sizes and dates, the frame is the same.
     """
 
     shape: tuple[int, ...]
@@ -35,6 +43,7 @@ class OpenedFilm:
     interval: float | None = None
     path: Path | None = None
     numbers: tuple[int, ...] = field(default=(), repr=False)
+    sources: Callable[[int], Sources] = field(default=unknown_sources, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "scale", tuple(map(float, self.scale)) or (1.0,) * (len(self.shape) - 1))
@@ -138,10 +147,7 @@ def of_array(array: Any, axes: str, *, channel: int | None = None, path: Path | 
         path: Where it lies, for messages.
     """
     name = str(path) if path else "array"
-    axes = axes or {2: "YX", 3: "TYX", 4: "TZYX"}.get(array.ndim, "?" * array.ndim)
-    if len(axes) != array.ndim:
-        raise ValueError(f"{name} has {array.ndim} axes of shape {tuple(array.shape)}, but {axes} names {len(axes)}")
-    plan = layout(axes, array.shape, channel=channel, name=name)
+    plan = layout_of(array, axes, channel=channel, name=name)
 
     def read(t: int) -> Array:
         try:
@@ -150,6 +156,19 @@ def of_array(array: Any, axes: str, *, channel: int | None = None, path: Path | 
             raise ValueError(f"{name}: frame {t} cannot be read: {' '.join(str(error).split())}") from error
 
     return OpenedFilm((plan.frames, *plan.spatial), np.dtype(array.dtype), read, path=path)
+
+
+def layout_of(array: Any, axes: str, *, channel: int | None, name: str) -> Layout:  # noqa: ANN401 - NumPy, zarr, dask
+    """The layout of an array whose axes may be given, or follow from their number; see ``of_array``."""
+    axes = axes or {2: "YX", 3: "TYX", 4: "TZYX"}.get(array.ndim, "?" * array.ndim)
+    if len(axes) != array.ndim:
+        raise ValueError(f"{name} has {array.ndim} axes of shape {tuple(array.shape)}, but {axes} names {len(axes)}")
+    return layout(axes, array.shape, channel=channel, name=name)
+
+
+def in_one_file(film: OpenedFilm, path: Path) -> OpenedFilm:
+    """The film, knowing that every frame of it lies in one file."""
+    return replace(film, sources=lambda _frame: (path,))
 
 
 def checked(film: OpenedFilm, kind: Kind) -> OpenedFilm:

@@ -18,7 +18,7 @@ import tifffile
 
 from lineage.arrays import Array
 
-from .opened import Layout, OpenedFilm, layout, of_array, with_scale
+from .opened import Layout, OpenedFilm, Sources, in_one_file, layout, of_array, with_scale
 from .units import MICROMETRES, micrometres, seconds
 
 SMALL, SQUEEZED = 2**28, 20_000  # bytes, and times smaller than its pixels: no honest page is
@@ -94,7 +94,7 @@ def _film(tif: Any, path: Path, series: Any, channel: int | None, named: str) ->
         raise ValueError(f"{path} has axes {series.axes} of shape {series.shape}, but axes={named!r} names {len(named)}")
     _check_pages(path, pages, tif.filehandle.size)
     if len(pages) == 1 and series.size > math.prod(series.keyframe.shape):  # one page stands for the whole stack
-        film = of_array(tifffile.memmap(path, mode="r"), named, channel=channel, path=path)
+        film = in_one_file(of_array(tifffile.memmap(path, mode="r"), named, channel=channel, path=path), path)
     else:
         film = _of_pages(path, series, named, channel)
     return with_scale(film, *_sizes(tif))
@@ -150,7 +150,11 @@ def _of_pages(path: Path, series: Any, axes: str, channel: int | None) -> Opened
         except ValueError as error:
             raise ValueError(f"{path}: frame {t} cannot be decoded, the file is corrupt: {error}") from error
 
-    return OpenedFilm((whole.frames, *whole.spatial), np.dtype(series.dtype), read, path=path)
+    def sources(t: int) -> Sources:  # the pages of an OME-TIFF may lie in other files
+        parts = {pages[k].parent.filehandle.path for k in outer.pick(grid, t).ravel().tolist()}
+        return (path, *(Path(part) for part in sorted(parts - {str(path.absolute())})))
+
+    return OpenedFilm((whole.frames, *whole.spatial), np.dtype(series.dtype), read, path=path, sources=sources)
 
 
 def _decode(path: Path, page: Any, number: int) -> Array:  # noqa: ANN401 - tifffile has no types

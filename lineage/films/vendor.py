@@ -11,7 +11,7 @@ import numpy as np
 
 from lineage.arrays import Array
 
-from .opened import OpenedFilm, layout, with_scale
+from .opened import OpenedFilm, in_one_file, layout, with_scale
 
 READERS = {".nd2": "bioio-nd2", ".czi": "bioio-czi", ".lif": "bioio-lif"}
 INSTALL = "pip install cytolineage[bioio]"
@@ -55,7 +55,7 @@ def open_vendor(path: Path, *, channel: int | None = None, axes: str = "") -> Op
         letters = [axis for _, axis in left]
         return frame.transpose([letters.index(axis) for axis in "ZYX" if axis in letters])
 
-    film = OpenedFilm((plan.frames, *plan.spatial), dtype, read, path=path)
+    film = in_one_file(OpenedFilm((plan.frames, *plan.spatial), dtype, read, path=path), path)
     film[0]
     known = {axis: float(size) for axis in "ZYX" if (size := getattr(sizes, axis, None)) is not None}
     return with_scale(film, known, interval.total_seconds() if isinstance(interval, timedelta) else interval)
