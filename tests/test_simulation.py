@@ -14,7 +14,9 @@ from scipy import ndimage
 
 import lineage
 from lineage.simulation import Simulation, simulate
-from lineage.simulation.film import HIDDEN, MISSED, SHOWN, _labelled, _parents, _Shot
+from lineage.simulation.film import _labelled
+from lineage.simulation.kinship import kinship
+from lineage.simulation.shot import HIDDEN, MISSED, SHOWN, Cast, Shot
 
 SMALL = {"frames": 12, "cells": 8, "size": (96, 96), "cycle": 8, "cycle_spread": 1, "min_cycle": 5, "radius": 7}
 
@@ -234,9 +236,7 @@ def test_any_mixture_of_errors_leaves_a_lawful_truth(miss, false, seed, shuffle)
 
 def parents(*frames):
     """Parent rows of a film given as frames of (uid, mother, state)."""
-    blank = np.zeros((1, 1), int)
-    shots = [_Shot(blank, blank, *np.array(frame).T.reshape(3, -1)) for frame in frames]
-    return _parents(shots, [np.flatnonzero(shot.state == SHOWN) for shot in shots]).tolist()
+    return kinship([Cast(*np.array(frame).T.reshape(3, -1)) for frame in frames]).parent.tolist()
 
 
 def test_a_missed_cell_keeps_its_past():
@@ -293,8 +293,8 @@ def test_a_film_without_cells_is_noise_alone():
 @pytest.mark.parametrize(("n", "dtype"), [(65535, np.uint16), (65536, np.uint32)])
 def test_many_tracklets_need_wider_labels(n, dtype):
     mask = np.pad(np.arange(n) + 1, (0, 300 * 300 - n)).reshape(300, 300)
-    shot = _Shot(mask, mask, np.arange(n), np.full(n, -1), np.full(n, SHOWN))
-    labels, *_ = _labelled([shot], Simulation(size=(300, 300)))
+    shot = Shot(mask, mask, Cast(np.arange(n), np.full(n, -1), np.full(n, SHOWN)))
+    labels, _ = _labelled([shot], kinship([shot.cast]), Simulation(size=(300, 300)))
     assert labels.dtype == dtype
     np.testing.assert_array_equal(labels[0], mask)
 

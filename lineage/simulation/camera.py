@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from scipy import ndimage
@@ -25,7 +26,7 @@ class Ink:
         cell: Row of the cell it belongs to; int (p,).
         pixel: Flat index into the frame; int (p,).
         depth: 0 in the middle of the cell, 1 at its outline; float (p,).
-        offset: Place relative to the cell's centre, in units of its radius; float (p, d).
+        offset: Place relative to the cell's centre, in units of its radius; float (d, p).
     """
 
     cell: IntArray
@@ -45,48 +46,75 @@ def drawn(tissue: Tissue, settings: Simulation, real: Array) -> Ink:
     spacing, size = settings.spacing, np.array(settings.size)
     longest = 1.3 * float(np.maximum(*tissue.semi_axes).max(initial=0.0))
     half = np.ceil(longest / spacing).astype(int)
-    window = np.stack(np.meshgrid(*(np.arange(-h, h + 1) for h in half), indexing="ij"), -1).reshape(-1, len(size))
     middle = np.round(tissue.position / spacing).astype(int)
     near = np.flatnonzero(((middle >= -half) & (middle < size + half)).all(1))
-    pieces = [_inside(tissue, rows, middle[rows], window, settings) for rows in np.array_split(near, 1 + len(near) * len(window) // BATCH)]
-    cell, pixel, depth, offset = (np.concatenate(column) for column in zip(*pieces, strict=True))
-    order = np.argsort(-(depth + np.where(real[cell], 0, 2)), kind="stable")
+    batches = np.array_split(near, 1 + len(near) * int(np.prod(2 * half + 1)) // BATCH)
+    pieces = [_inside(tissue, rows, middle[rows], half, settings) for rows in batches]
+    cell, pixel, depth, offset = (np.concatenate(column, axis=-1) for column in zip(*pieces, strict=True))
     owner = np.full(int(size.prod()), -1)
+    owner[pixel] = np.arange(len(pixel))
+    owner[pixel[owner[pixel] != np.arange(len(pixel))]] = -2  # claimed by another cell, too
+    shared = np.flatnonzero(owner[pixel] == -2)
+    order = shared[np.argsort(-(depth[shared] + np.where(real[cell[shared]], 0, 2)), kind="stable")]
     owner[pixel[order]] = order  # the last one written, the deepest, stays
     won = owner[owner >= 0]
-    return Ink(cell[won], pixel[won], depth[won], offset[won])
+    return Ink(cell[won], pixel[won], depth[won], offset[:, won])
 
 
 def _inside(
-    tissue: Tissue, rows: IntArray, middle: IntArray, window: IntArray, settings: Simulation
+    tissue: Tissue, rows: IntArray, middle: IntArray, half: IntArray, settings: Simulation
 ) -> tuple[IntArray, IntArray, FloatArray, FloatArray]:
     """The pixels of the frame that lie within the outline of some cells: cell, flat index, depth, offset.
 
     An outline is an ellipsoid times 1 + sum of a_k T_k(cos(angle to bump axis k)), k = 2, 3, 4, with Chebyshev's polynomials T_k:
     in the plane T_k(cos x) = cos(k x), so these are the low Fourier modes, and in space their like about an axis.
     """
-    spacing, (along, across) = settings.spacing, tissue.semi_axes
-    reach = 1.3 * np.maximum(along, across)[rows, None]
-    near, square = np.ones((len(rows), len(window)), bool), np.zeros((len(rows), len(window)))
-    for axis, size in enumerate(settings.size):  # most pixels of a window are far off: sort them out by cheap means
-        place = middle[:, axis, None] + window[:, axis]
-        near &= (place >= 0) & (place < size)
-        square += (place * spacing[axis] - tissue.position[rows, axis, None]) ** 2
-    which, slot = np.nonzero(near & (square < reach**2))
-    cell, voxel = rows[which], middle[which] + window[slot]
-    offset = voxel * spacing - tissue.position[cell]
-    length = np.linalg.norm(offset, axis=1)
-    rise = (offset * tissue.axis[cell]).sum(1)
+    along, across = tissue.semi_axes
+    which, voxel, offset, square = _around(tissue, rows, middle, half, settings)
+    cell, length = rows[which], np.sqrt(square)
+    rise = (offset * tissue.axis[cell].T).sum(0)
     depth = np.sqrt((rise / along[cell]) ** 2 + np.maximum(length**2 - rise**2, 0) / across[cell] ** 2)
     keep = np.flatnonzero(depth < 1.3)
-    cell, voxel, offset, depth, length = cell[keep], voxel[keep], offset[keep], depth[keep], length[keep]
-    cosine = np.einsum("pd,pkd->pk", offset / np.maximum(length, 1e-9)[:, None], tissue.bump_axis[cell])
-    one, two, three = cosine.T
-    modes = np.column_stack([2 * one**2 - 1, (4 * two**2 - 3) * two, 8 * three**2 * (three**2 - 1) + 1])
-    depth = depth / np.clip(1 + (tissue.bumps[cell] * modes).sum(1), 0.75, 1.3)
+    cell, depth, voxel, offset, length = cell[keep], depth[keep], voxel[:, keep], offset[:, keep], length[keep]
+    toward = offset / np.maximum(length, 1e-9)
+    one, two, three = (_dot(toward, tissue.bump_axis[:, k], cell) for k in range(tissue.bump_axis.shape[1]))
+    modes = (2 * one**2 - 1, (4 * two**2 - 3) * two, 8 * three**2 * (three**2 - 1) + 1)
+    depth = depth / np.clip(1 + sum(tissue.bumps[cell, k] * mode for k, mode in enumerate(modes)), 0.75, 1.3)
     keep = np.flatnonzero(depth < 1)
-    pixel = np.ravel_multi_index(tuple(voxel[keep].T), settings.size)
-    return cell[keep], pixel, depth[keep], offset[keep] / tissue.radius[cell[keep], None]
+    cell = cell[keep]
+    return cell, np.ravel_multi_index(tuple(voxel[:, keep]), settings.size), depth[keep], offset[:, keep] / tissue.radius[cell]
+
+
+def _around(
+    tissue: Tissue, rows: IntArray, middle: IntArray, half: IntArray, settings: Simulation
+) -> tuple[IntArray, IntArray, FloatArray, FloatArray]:
+    """The pixels of the frame that are near enough to some cells to lie within their outlines: which cell, voxel, offset, distance squared.
+
+    Along each axis the pixels are on a line through the cell's middle, and squared distances along the axes add up.
+    """
+    d = len(settings.size)
+    reach = 1.3 * np.maximum(*tissue.semi_axes)[rows]
+    square = np.zeros((len(rows), *[1] * d))
+    places, ways = [], []
+    for axis, size in enumerate(settings.size):
+        place = middle[:, axis, None] + np.arange(-half[axis], half[axis] + 1)
+        way = place * settings.spacing[axis] - tissue.position[rows, axis, None]
+        line = np.where((place >= 0) & (place < size), way**2, np.inf)
+        square = square + np.expand_dims(line, [1 + a for a in range(d) if a != axis])
+        places.append(place)
+        ways.append(way)
+    which, *slots = np.nonzero(square < np.expand_dims(reach**2, [1 + a for a in range(d)]))
+    voxel = np.stack([place[which, slot] for place, slot in zip(places, slots, strict=True)])
+    offset = np.stack([way[which, slot] for way, slot in zip(ways, slots, strict=True)])
+    return which, voxel, offset, square[(which, *slots)]
+
+
+def _dot(offset: FloatArray, vectors: FloatArray, cell: IntArray) -> FloatArray:
+    """Inner product of offsets (d, p) with the vectors (m, d) of their cells; float (p,). A loop over axes reads memory in order."""
+    total = offset[0] * vectors[cell, 0]
+    for axis in (2, 1)[-len(offset) + 1 :]:  # z and x before y, as einsum adds: films of older versions are the same to the last byte
+        total += offset[axis] * vectors[cell, axis]
+    return total
 
 
 def photographed(tissue: Tissue, ink: Ink, settings: Simulation, frame: int) -> Array:
@@ -100,19 +128,25 @@ def photographed(tissue: Tissue, ink: Ink, settings: Simulation, frame: int) -> 
     sharp = ndimage.gaussian_filter(signal, width)
     haze = ndimage.gaussian_filter(signal, np.full(len(width), 0.9 * settings.radius) / settings.spacing, truncate=2.5)
     light = settings.photons * ((1 - HALO) * sharp + 1.5 * HALO * haze) + _background(settings)
-    grey = rng.poisson(light) + settings.offset + rng.normal(0, settings.read_noise, settings.size)
-    return np.clip(np.rint(grey), 0, 65535).astype(np.uint16)
+    grey = rng.poisson(light) + settings.offset
+    grey += rng.normal(0, settings.read_noise, settings.size)
+    np.rint(grey, out=grey)
+    return np.clip(grey, 0, 65535, out=grey).astype(np.uint16)
 
 
 def _texture(tissue: Tissue, ink: Ink, settings: Simulation) -> FloatArray:
     """Chromatin: a few random ripples and dark nucleoli that move with the cell; float (p,), 1 on average."""
-    angle = np.einsum("pd,pkd->pk", ink.offset, tissue.wave[ink.cell]) + tissue.phase[ink.cell]
-    ripple = np.cos(angle).sum(1) / math.sqrt(angle.shape[1] / 2)
-    away = ((ink.offset[:, None] - tissue.nucleolus[ink.cell]) ** 2).sum(2)
-    dark = np.exp(-away / (2 * 0.16**2)).sum(1)
+    ripple, dark = np.zeros(len(ink.cell)), np.zeros(len(ink.cell))
+    for k in range(tissue.wave.shape[1]):
+        ripple += np.cos(_dot(ink.offset, tissue.wave[:, k], ink.cell) + tissue.phase[ink.cell, k])
+    for k in range(tissue.nucleolus.shape[1]):
+        away = sum((ink.offset[axis] - tissue.nucleolus[ink.cell, k, axis]) ** 2 for axis in range(len(ink.offset)))
+        dark += np.exp(-away / (2 * 0.16**2))
+    ripple /= math.sqrt(tissue.wave.shape[1] / 2)
     return np.maximum(1 + settings.texture * (ripple - 2 * dark * (1 - tissue.mitosis[ink.cell])), 0.1)
 
 
+@lru_cache(maxsize=1)
 def _background(settings: Simulation) -> FloatArray:
     """Light of the empty field: uneven along a random direction, and a little darker towards the corners; float (y, x)."""
     direction = np.random.default_rng([settings.seed, 2]).uniform(0, 2 * math.pi)

@@ -64,6 +64,7 @@ class Simulation:
         expansion: Growth of the whole field about its centre in every frame, as a part of its size.
         jump_rate, jump: Chance of a stage jump in a frame, and its standard deviation along each axis.
         death_rate: Chance that a cell dies in a frame.
+        steady: Let as many cells die as are born, so that their number stays about what it is at first, however long the film.
         miss_rate: Chance that a cell's mask is missing in a frame, which leaves a gap in its lineage.
         false_rate: Masks that are no cells, per cell.
         shuffle_labels: Number the masks of every frame anew and at random; else a mask's label is its tracklet's number.
@@ -93,6 +94,7 @@ class Simulation:
     jump_rate: float = 0.0
     jump: float = 0.0
     death_rate: float = 0.0
+    steady: bool = False
     miss_rate: float = 0.0
     false_rate: float = 0.0
     shuffle_labels: bool = False

@@ -15,6 +15,7 @@ from .scenario import FULL, Simulation
 
 MITOSIS = 3.0  # frames over which a mother rounds up and brightens before she divides, and daughters fade after
 DYING = 3  # frames from the decision to die to the disappearance
+PULL = 4  # power of the crowd's size to which cells die in a steady tissue: 10 % too many, half as many deaths more
 PLATE = 0.6  # axis ratio of a newborn daughter: flat across the axis of division
 CONTACT = 0.95  # distance of two cells that press on each other, as a part of the sum of their radii: they touch
 WAVES, NUCLEOLI, MODES = 6, 3, 3  # ripples and dark spots of the texture, bumps of the outline
@@ -166,10 +167,10 @@ def grow(settings: Simulation) -> Iterator[Tissue]:
     """
     rng = np.random.default_rng([settings.seed, 0])
     tissue = _seeded(settings, rng)
-    next_uid = len(tissue)
+    first = next_uid = len(tissue)
     yield tissue
     for _ in range(1, settings.frames):
-        tissue = _aged(_mourned(tissue, settings, rng), settings, rng)
+        tissue = _aged(_mourned(tissue, settings, rng, first), settings, rng)
         tissue, next_uid = _divided(tissue, settings, rng, next_uid)
         tissue = _moved(tissue, settings, rng)
         tissue = replace(tissue, position=_pushed(tissue, settings, 6))
@@ -220,9 +221,14 @@ def _divided(tissue: Tissue, settings: Simulation, rng: np.random.Generator, nex
     return tissue.take(~due).joined(daughters[0]).joined(daughters[1]), next_uid + 2 * m
 
 
-def _mourned(tissue: Tissue, settings: Simulation, rng: np.random.Generator) -> Tissue:
-    """Cells that die shrink for some frames and are gone then."""
-    chosen = (rng.random(len(tissue)) < settings.death_rate) & (tissue.doom < 0)
+def _mourned(tissue: Tissue, settings: Simulation, rng: np.random.Generator, first: int) -> Tissue:
+    """Cells that die shrink for some frames and are gone then.
+
+    Cells that divide after ``cycle`` frames keep their number when ln 2 / cycle of them die in a frame. That alone would let the number
+    wander as chance has it, so more die when there are more than at first, and fewer when there are fewer.
+    """
+    steady = math.log(2) / settings.cycle * (np.count_nonzero(tissue.doom < 0) / first) ** PULL if settings.steady and first else 0.0
+    chosen = (rng.random(len(tissue)) < settings.death_rate + steady) & (tissue.doom < 0)
     doom = np.where(chosen, DYING, np.where(tissue.doom > 0, tissue.doom - 1, tissue.doom))
     gone = tissue.doom == 0
     return replace(tissue, doom=doom).take(~gone)
