@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -145,6 +145,28 @@ class Forest:
         cuts = np.flatnonzero(np.diff(self.detections.frame)) + 1
         return np.split(np.arange(len(self)), cuts)
 
+    def foremost(self, room: int, *, paths: bool = False, first: Sequence[int] = ()) -> IntArray:
+        """The lineages to show where there is no room for all: those that divide most often, and of these those of most detections.
+
+        Args:
+            room: How many detections they may have together, or how many paths to a last cell; one lineage is shown in any case.
+            paths: Whether room is counted in such paths.
+            first: Lineages that come before all others, by ``lineage_id``.
+
+        Returns:
+            Their ``lineage_id``, rising; int (k,).
+        """
+        number = self.lineage_id
+        cells = np.bincount(number)[1:]
+        divisions, ends = (
+            np.bincount(number[self.selected & some], minlength=len(cells) + 1)[1:] for some in (self.n_children >= 2, self.n_children == 0)
+        )
+        behind = np.ones(len(cells), bool)
+        behind[np.asarray(first, np.int64) - 1] = False
+        order = np.lexsort((-cells, -divisions, behind))
+        most = max(int(np.searchsorted(np.cumsum((ends if paths else cells)[order]), room, side="right")), 1)
+        return np.sort(order[:most] + 1)
+
     def tracklets(self) -> pd.DataFrame:
         """One row a tracklet: id, lineage, parent, first and last frame, length, generation, fate.
 
@@ -203,14 +225,20 @@ class Forest:
         """
         import pandas as pd
 
-        rows = np.flatnonzero(self.selected)
+        return pd.DataFrame(self.facts(np.flatnonzero(self.selected)))
+
+    def facts(self, rows: IntArray) -> dict[str, Array]:
+        """The columns of ``to_dataframe`` for some rows: what a writer of long tables asks for, block by block.
+
+        Args:
+            rows: Rows in ``detections``; int (k,).
+        """
         cells = self.detections
         table: dict[str, Array] = {"id": rows, "parent_id": self.parent[rows], "t": cells.frame[rows], "label": cells.label[rows]}
         table |= {axis: cells.position[rows, a] for a, axis in enumerate(cells.axes)}
         for name in ("tracklet_id", "parent_tracklet_id", "lineage_id", "generation", "gap", "link_cost"):
             table[name] = getattr(self, name)[rows]
-        table |= {name: column[rows] for name, column in cells.columns.items() if name not in table and column.ndim == 1}
-        return pd.DataFrame(table)
+        return table | {name: column[rows] for name, column in cells.columns.items() if name not in table and column.ndim == 1}
 
     def to_networkx(self) -> nx.DiGraph[int]:
         """A directed graph, parent to child; nodes are rows and carry what ``to_dataframe`` lists, edges ``dt`` and ``link_cost``."""

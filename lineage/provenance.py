@@ -11,22 +11,33 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from .films.atomic import new_file
 from .forest import Forest
 from .settings import Settings
 
+NONE: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
 LIBRARIES = ("cytolineage", "numpy", "scipy", "pandas", "scikit-image", "torch", "tifffile", "zarr", "pulp")
 
 
-def provenance(forest: Forest, settings: Settings, inputs: Mapping[str, str | Path | None], **facts: Any) -> dict[str, Any]:  # noqa: ANN401
+def provenance(
+    forest: Forest,
+    settings: Settings,
+    inputs: Mapping[str, str | Path | None],
+    *,
+    fingerprints: Mapping[str, Mapping[str, Any]] = NONE,
+    **facts: Any,  # noqa: ANN401 - JSON-able
+) -> dict[str, Any]:
     """Everything needed to say how good a result is and to make it again; JSON-able.
 
     Args:
         forest: The result; its certificate and record are taken.
         settings: What it was made with.
-        inputs: Paths by their part in the run (``film``, ``labels``, ``truth``); each is hashed.
+        inputs: Paths by their part in the run (``film``, ``labels``, ``truth``); each is hashed, unless it was.
+        fingerprints: What is known of inputs already, by their part in the run, in place of ``fingerprint`` (a film of many gigabytes is
+            read once, not twice).
         facts: Further entries (command, seconds, ...).
     """
     table = forest.tracklets()
@@ -45,7 +56,11 @@ def provenance(forest: Forest, settings: Settings, inputs: Mapping[str, str | Pa
         },
         "estimated": dict(forest.record),
         "settings": asdict(settings),
-        "inputs": {name: fingerprint(path) for name, path in inputs.items() if path is not None},
+        "inputs": {
+            name: dict(fingerprints[name]) if name in fingerprints else fingerprint(path)
+            for name, path in inputs.items()
+            if path is not None
+        },
         "versions": {"python": platform.python_version(), **{name: _version(name) for name in LIBRARIES}},
         "machine": {"system": platform.system(), "processor": platform.machine()},
     }

@@ -244,6 +244,36 @@ def test_parents_that_make_no_sense_are_refused(columns, message):
         Forest(CELLS_OF, *columns)
 
 
+@given(forests())
+@effort(max_examples=30, deadline=None)
+def test_facts_of_some_rows_are_rows_of_the_table(some):
+    table, rows = some.to_dataframe(), np.flatnonzero(some.selected)
+    part = some.facts(rows[1::2])
+    assert list(part) == list(table)
+    for name, column in part.items():
+        np.testing.assert_array_equal(column, table[name].to_numpy()[1::2])
+
+
+def test_the_foremost_lineages_divide_most_and_live_long():
+    """Lineage 1: three cells of a division; 2: five of none; 3: a single; 4: two divisions, five cells."""
+    frame = [0, 0, 0, 0, 1, 1, 1, 1, 1, 2, 2, 2, 3, 4]
+    parent = [-1, -1, -1, -1, 0, 0, 1, 3, 3, 6, 7, 7, 9, 12]
+    some = forest(frame, parent)
+    assert some.foremost(100).tolist() == [1, 2, 3, 4]
+    assert some.foremost(5).tolist() == [4]
+    assert some.foremost(0).tolist() == [4]  # one is shown in any case
+    assert some.foremost(8).tolist() == [1, 4]
+    assert some.foremost(13).tolist() == [1, 2, 4]
+    assert some.foremost(4, paths=True).tolist() == [4]
+    assert some.foremost(5, paths=True).tolist() == [1, 4]
+    assert some.foremost(6, first=[3]).tolist() == [3, 4]
+    assert some.foremost(5, first=[3, 2]).tolist() == [2]
+
+
+def test_without_cells_no_lineage_is_foremost():
+    assert ZOO["empty"].foremost(3).tolist() == []
+
+
 def test_a_forest_remembers_more_without_changing():
     before = Forest(CELLS_OF, [-1, 0, 0], record={"a": 1})
     after = before.with_record(b=2)

@@ -96,6 +96,26 @@ def test_what_gephi_needs(tmp_path):
     assert not set(titles) & set(gexf.RESERVED)
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_the_blocks_do_not_show(tmp_path, monkeypatch, seed):
+    forest = rich(np.random.default_rng(seed), n=30)
+    gexf.write(forest, tmp_path / "whole.gexf")
+    for module in ("blocks", "gexf"):
+        monkeypatch.setattr(f"lineage.formats.{module}.ROWS", 3)
+    gexf.write(forest, tmp_path / "blocks.gexf")
+    assert (tmp_path / "blocks.gexf").read_bytes() == (tmp_path / "whole.gexf").read_bytes()
+
+
+def test_one_wide_number_makes_its_attribute_long(tmp_path, monkeypatch):
+    """Whichever block it is in."""
+    monkeypatch.setattr("lineage.formats.blocks.ROWS", 2)
+    count, most = np.arange(6), np.array([1, 2, 2**40, 3, 4, 5])
+    forest = Forest(Detections(np.arange(6), np.zeros((6, 2)), np.ones(6, int), {"count": count, "most": most}), np.arange(6) - 1)
+    gexf.write(forest, tmp_path / "a.gexf")
+    kinds = {node.get("id"): node.get("type") for node in etree.parse(tmp_path / "a.gexf").iterfind(".//g:attribute", NS)}
+    assert (kinds["count"], kinds["most"], kinds["t"], kinds["y"]) == ("integer", "long", "integer", "double")
+
+
 def test_names_that_gephi_keeps_come_back():
     for name in ("label", "Label", "weight", "cell_weight", "cell_cell_id", "area", "cell_area"):
         assert gexf.untitled(gexf.title(name)) == name

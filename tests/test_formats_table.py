@@ -1,16 +1,19 @@
 import gzip
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from format_laws import check_that_damage_is_one_line, check_that_what_is_held_comes_back
 from hypothesis import HealthCheck, given, settings
 from random_forests import WORDS, assert_same, forests, kept
+from rich_forests import rich
 from zoo import ZOO
 
 from lineage.detections import Detections
 from lineage.forest import Forest
 from lineage.formats import read, table
+from lineage.formats.csv_text import write_columns
 
 HEADER = "id,parent_id,t,label,y,x,tracklet_id,parent_tracklet_id,lineage_id,generation,gap,link_cost\n"
 relaxed = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
@@ -65,6 +68,25 @@ def test_one_long_text_does_not_make_all_rows_long(tmp_path):
 def test_whole_numbers_of_any_size(tmp_path):
     (tmp_path / "a.csv").write_text(f"id,t,y,x,parent_id,hash\n1,0,1,1,-1,{2**64 - 1}\n2,0,1,1,-1,0\n")
     assert read(tmp_path / "a.csv").detections.columns["hash"].tolist() == [2**64 - 1, 0]
+
+
+@pytest.mark.parametrize("ending", ["csv", "csv.gz"])
+@pytest.mark.parametrize("seed", range(4))
+def test_the_blocks_do_not_show(tmp_path, monkeypatch, ending, seed):
+    """A file is the same to the byte, whether it is written from one data frame or some rows at a time."""
+    forest = rich(np.random.default_rng(seed))
+    n = len(forest)
+    odd = {
+        "when": np.arange(n).astype("datetime64[D]"),
+        "thing": np.array([None, 1, "x", 2.5] * n, object)[:n],
+        "half": np.ones(n, np.float16),
+    }
+    forest = replace(forest, detections=forest.detections.with_columns(**odd))
+    frame = forest.to_dataframe()
+    write_columns({name: frame[name].to_numpy() for name in frame}, tmp_path / f"whole.{ending}")
+    monkeypatch.setattr("lineage.formats.blocks.ROWS", 3)
+    table.write(forest, tmp_path / f"blocks.{ending}")
+    assert (tmp_path / f"blocks.{ending}").read_bytes() == (tmp_path / f"whole.{ending}").read_bytes()
 
 
 def test_tables_are_recognised_by_their_header(tmp_path):

@@ -18,6 +18,7 @@ from lineage import health
 from lineage.detections import Detections
 from lineage.forest import Forest
 from lineage.formats import read, write
+from lineage.health.stretches import _cuts
 from lineage.health.wording import chance, length, odds
 from lineage.simulation import simulate
 
@@ -131,6 +132,34 @@ def test_one_swap_is_one_warning():
     forest, row = film(quiet())
     found = health.check(relinked(forest, {row[12, 6]: row[13, 5], row[13, 6]: row[12, 5]}))
     assert (found["score"] > 0).sum() == 1
+
+
+@pytest.mark.parametrize("frame", range(1, FRAMES))
+def test_a_long_film_is_looked_at_in_stretches(monkeypatch, frame):
+    """Wherever the cuts are, and whatever lies across one, what is found is what is found in the film as a whole."""
+    tracks = dividing()
+    tracks[24].skips = (frame,) if 0 < frame < 5 else ()
+    forest, row = film(tracks)
+    k, other = (1, 3) if frame != 6 else (25, 27)
+    wrong = relinked(
+        forest,
+        {row[k, frame]: row[other, frame - 1] if frame != 6 else -1} | ({row[other, frame]: row[k, frame - 1]} if frame != 6 else {}),
+    )
+    names = ["kind", "frame", "row", "other_row", "message"]
+    whole = health.check(wrong)
+    for name in ("LONG", "PART"):
+        monkeypatch.setattr(f"lineage.health.stretches.{name}", 130)
+    parts = health.check(wrong)
+    assert whole.loc[0, "score"] > 5 and parts.loc[0, "score"] > 5
+    assert parts.loc[0, names[:3]].tolist() == whole.loc[0, names[:3]].tolist()
+
+
+def test_stretches_cover_a_film_once(monkeypatch):
+    forest, _ = film(dividing())
+    monkeypatch.setattr("lineage.health.stretches.PART", 130)
+    cuts = _cuts(forest)
+    assert cuts[0] == 0 and cuts[-1] == FRAMES and cuts == sorted(set(cuts)) and len(cuts) == 4
+    assert np.diff(np.searchsorted(forest.detections.frame, cuts)).max() < 160
 
 
 def test_a_lost_division():

@@ -311,6 +311,20 @@ def test_an_overview_shows_first_middle_last_and_the_trees(film):
     assert len(trees.collections[0].get_segments()) == truth.tracklet_id.max()
 
 
+def test_an_overview_of_a_crowd_draws_the_lineages_that_divide_most(film, monkeypatch):
+    truth = film.truth
+    page = sys.modules["lineage.plot.overview"]  # the name is that of the function
+    monkeypatch.setattr(page, "LINES", 3)
+    for few, drawn in ((4, truth.foremost(4, paths=True)), (0, truth.foremost(0, paths=True))):
+        monkeypatch.setattr(page, "FEW", few)
+        trees = plot.overview(truth, film.image, film.labels).axes[3]
+        words = "the one that divides" if len(drawn) == 1 else f"the {len(drawn)} that divide"
+        title = trees.get_title(loc="right").splitlines()
+        assert title[0].startswith(f"{len(truth.roots)} lineages, ") and title[1] == f"drawn: {words} most"
+        some = np.isin(truth.lineage_id, drawn)
+        assert len(trees.collections[0].get_segments()) == len(np.unique(truth.tracklet_id[some])) < truth.tracklet_id.max()
+
+
 def test_an_overview_of_chosen_frames_without_labels(film):
     figure = plot.overview(film.truth, film.image, frames=[2])
     assert [ax.get_title() for ax in figure.axes] == ["frame 2", ""]

@@ -29,10 +29,12 @@ from lineage.detections import Detections
 from lineage.films import open_film
 from lineage.forest import Forest
 from lineage.report import open_result, report
+from lineage.report.data import outline_columns, shown_of
 from lineage.report.outlines import outlines
 from lineage.report.packing import pack, packable
 from lineage.report.page import page_of, safe_json
 from lineage.report.pictures import pictures_of
+from lineage.report.whole import histogram
 
 HOSTILE = [
     "</script><script>alert(1)</script>",
@@ -303,6 +305,68 @@ def test_long_tables_of_warnings_are_cut(tmp_path, monkeypatch):
     signs = pd.DataFrame({"kind": "odd", "frame": range(9), "row": range(9), "message": "Odd."})
     rows = read_page(made(tmp_path, forest, checks=signs)).meta["signs"]
     assert [sign["row"] for sign in rows] == [0, 1, 2] and rows[0]["score"] is None
+
+
+def test_a_crowd_is_shown_in_part_and_counted_as_a_whole(tmp_path, monkeypatch):
+    """Four lineages of as many cells: those with warning signs are shown, under their own numbers; the summary counts all."""
+    forest, image, labels = families()
+    rows = np.flatnonzero(forest.lineage_id == 3)
+    checks = pd.DataFrame({"kind": "odd", "frame": 2, "row": [int(rows[4]), 0], "message": "Odd."})
+    monkeypatch.setattr("lineage.report.data.MOST_CELLS", len(rows) + 5)
+    monkeypatch.setattr("lineage.report.data.MOST_SUSPECTS", 1)
+    page = read_page(made(tmp_path, forest, image, labels, checks=checks))
+    columns, meta = page.columns, page.meta
+    np.testing.assert_array_equal(columns["id"], rows)
+    np.testing.assert_array_equal(columns["tracklet_id"], forest.tracklet_id[rows])
+    assert set(columns["lineage_id"]) == {3} and set(columns["outline:row"]) == set(range(len(rows)))
+    np.testing.assert_array_equal(np.where(columns["parent"] < 0, -1, rows[columns["parent"]]), forest.parent[rows])
+    assert [sign["row"] for sign in meta["signs"]] == [4, -1]  # the page has no row for the other one: its frame is shown
+    said = meta["whole"]
+    assert (said["detections"], said["lineages"], said["divided"]) == (len(forest), 4, len(forest.divisions))
+    assert said["cells"] == np.bincount(forest.detections.frame).tolist() and len(page.pictures) == len(image)
+
+
+def test_a_page_with_room_for_all_counts_for_itself(tmp_path, monkeypatch):
+    forest, image, labels = families()
+    monkeypatch.setattr("lineage.report.data.MOST_CELLS", len(forest))
+    page = read_page(made(tmp_path, forest, image, labels, checks=no_signs))
+    assert page.meta["whole"] is None and len(page.columns["id"]) == len(forest)
+
+
+def test_outlines_of_some_cells_are_those_that_they_have_among_all(monkeypatch):
+    forest, _, labels = families()
+    monkeypatch.setattr("lineage.report.data.MOST_CELLS", 1)
+    some = shown_of(forest, np.array([5]))
+    rows = np.flatnonzero(some.selected)
+    assert set(forest.lineage_id[rows]) == {forest.lineage_id[5]}
+    for film in (labels, np.where(labels > 0, labels.astype(np.int64) + 10**9, 0)):  # labels too large for a table
+        named = replace(some, detections=replace(some.detections, label=some.detections.label + (film.max() > 10**6) * 10**9))
+        part = outline_columns(named, open_film(film, kind="labels"), some=True, progress=silent)
+        whole = outline_columns(forest, open_film(labels, kind="labels"), progress=silent)
+        kept = np.isin(whole["outline:row"], rows)
+        np.testing.assert_array_equal(rows[part["outline:row"]], whole["outline:row"][kept])
+        for axis in "yx":
+            np.testing.assert_array_equal(part[f"outline:{axis}"], whole[f"outline:{axis}"][np.repeat(kept, whole["outline:length"])])
+
+
+def test_bars_hold_every_value_once():
+    steps = np.append(np.linspace(0, 10, 1000), [500.0, np.nan])  # the far one is in the last bar
+    bars = histogram(steps, counts=False)
+    assert bars["count"] == sum(bars["bins"]) == 1001 and len(bars["bins"]) == 28
+    assert bars["x"][0] == bars["step"] / 2 and 9.9 < bars["x"][-1] + bars["step"] / 2 < 10.1
+    assert (bars["low"], bars["median"], bars["high"]) == tuple(np.sort(steps[:-1])[[50, 500, 950]])
+    counts = histogram(np.array([3.0, 3, 5, 60]), counts=True)
+    assert counts["step"] == 3 and counts["bins"] == [3, *[0] * 18, 1] and counts["x"][0] == 4
+    assert histogram(np.zeros(0), counts=True) is None
+
+
+def test_a_long_film_has_pictures_of_some_frames(monkeypatch):
+    film = np.arange(1, 8, dtype=np.uint8)[:, None, None] * np.ones((1, 9, 9), np.uint8)
+    monkeypatch.setattr("lineage.report.pictures.MOST", 3)
+    shown = pictures_of(open_film(film), progress=silent)
+    assert shown.every == 3 and len(shown.texts) == 3
+    level = [picture.mean() for picture in decoded(shown)]
+    np.testing.assert_allclose(np.diff(level), 3 * 255 / 6, rtol=0.06)
 
 
 def test_columns_that_do_not_fit_are_named(tmp_path, monkeypatch):

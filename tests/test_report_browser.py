@@ -482,6 +482,51 @@ def test_layers_of_a_stack_are_shown(reader, pages):
     assert page.state("layer") == 1
 
 
+SUMMARY = "return [...document.querySelectorAll('#panel-summary .tile, #panel-summary figcaption')].map((node) => node.textContent)"
+
+
+def test_a_crowded_film_is_shown_in_part_and_counted_as_a_whole(reader, tmp_path, monkeypatch):
+    """What Python counts for a page with some lineages is what the page counts that has them all; numbers are those of the files."""
+    forest, _, _ = families()
+    cells = replace(forest.detections, n_frames=20)  # so that the last cells vanish
+    crowd = Forest(cells, np.where(np.arange(len(forest)) == 60, -1, forest.parent), link_cost=forest.link_cost)
+    checks = pd.DataFrame({"kind": ["odd"], "frame": [2], "row": [int(np.flatnonzero(crowd.lineage_id == 3)[4])], "message": ["Odd."]})
+    report(crowd, path=tmp_path / "all.html", checks=checks)
+    monkeypatch.setattr("lineage.report.data.MOST_CELLS", len(crowd) // 3)
+    report(crowd, path=tmp_path / "some.html", checks=checks)
+    page = reader.open(tmp_path / "all.html")
+    page.click("#tab-summary")
+    page.drawn()
+    said, header = page.until(SUMMARY), page.text("#counts")
+    page = reader.open(tmp_path / "some.html")
+    shown = page.js("return lineageReport.model.lineageId")
+    assert 3 in shown and len(shown) < len(crowd.roots)
+    page.click("#tab-summary")
+    page.drawn()
+    assert page.until(SUMMARY) == said
+    assert page.text("#counts") == header.replace(f"{len(crowd.roots)} lineages", f"{len(crowd.roots)} lineages ({len(shown)} shown)")
+    assert f"show {len(shown)} of its {len(crowd.roots)} lineages" in page.text("#panel-summary .note.whole")
+    for query, kind in (("L3", "Lineage 3"), (f"T{crowd.tracklet_id[checks['row'][0]]}", "Tracklet ")):
+        page.keys("/")
+        page.find("#search").clear()
+        page.find("#search").send_keys(query)
+        assert page.text("#found li").startswith(kind)
+        page.find("#search").send_keys(Keys.ENTER)
+        assert crowd.lineage_id[page.js("return lineageReport.model.id[lineageReport.state.row]")] == 3
+    page.until("return document.querySelector('#panel-cell h3')?.textContent.includes('lineage 3')")
+
+
+def test_a_picture_of_another_frame_says_so(reader, tmp_path, monkeypatch):
+    forest, image, _ = families()
+    monkeypatch.setattr("lineage.report.pictures.MOST", 6)
+    report(forest, image, path=tmp_path / "long.html", checks=pd.DataFrame({"kind": [], "frame": [], "row": [], "message": []}))
+    page = reader.open(tmp_path / "long.html")
+    for frame, said in ((3, ""), (4, "\npicture of frame 3"), (17, "\npicture of frame 15")):
+        page.set_range("#frame", frame)
+        page.until("return lineageReport.pictures.get(arguments[0], 0)", frame)
+        assert page.text("#frame-value") == f"{frame} / 17{said}"
+
+
 def test_a_large_embryo_stays_fluid(reader, tmp_path):
     from test_report import embryo
 

@@ -7,7 +7,7 @@ import io
 import re
 import warnings
 import zlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -37,15 +37,25 @@ def write_columns(columns: Mapping[str, Array], path: str | Path) -> None:
         columns: Arrays of as many values as there are rows; int, float, bool or text.
         path: The file; it appears when it is complete.
     """
-    arrays = list(columns.values())
-    n = len(arrays[0]) if arrays else 0
+    n = len(next(iter(columns.values()), ()))
+    write_blocks(({name: array[start : start + CHUNK] for name, array in columns.items()} for start in range(0, max(n, 1), CHUNK)), path)
+
+
+def write_blocks(blocks: Iterable[Mapping[str, Array]], path: str | Path) -> None:
+    """Write a table as ``write_columns`` does, some rows at a time.
+
+    Args:
+        blocks: The same columns in each; at least one, whose names are the header.
+        path: The file; it appears when it is complete.
+    """
     with new_file(path) as temporary, temporary.open("wb") as raw:
         file: Any = gzip.GzipFile("", "wb", 5, raw, mtime=0) if str(path).endswith(".gz") else raw
         with file:
-            file.write((",".join(quoted(list(columns))) + "\n").encode("utf-8", "replace"))
-            for start in range(0, n, CHUNK):
-                parts = [texts(array[start : start + CHUNK]) for array in arrays]
-                file.write("".join(f"{','.join(row)}\n" for row in zip(*parts, strict=True)).encode("utf-8", "replace"))
+            for k, block in enumerate(blocks):
+                if k == 0:
+                    file.write((",".join(quoted(list(block))) + "\n").encode("utf-8", "replace"))
+                rows = zip(*map(texts, block.values()), strict=True)
+                file.write("".join(f"{','.join(row)}\n" for row in rows).encode("utf-8", "replace"))
 
 
 def texts(column: Array) -> list[str]:

@@ -235,14 +235,15 @@ def _relabelled(forest: Forest, labels: Film) -> tuple[int, Callable[[int], Arra
     if len(labels) < cells.n_frames:
         raise ValueError(f"the label film has {len(labels)} frames, but the forest has {cells.n_frames}")
     fresh, second = is_filled(forest), seconds(forest)
-    rows, added = np.flatnonzero(forest.selected & ~fresh & ~second), np.flatnonzero(forest.selected & fresh)
-    nameless = rows[cells.label[rows] < 1]
+    first, added = forest.selected & ~fresh & ~second, forest.selected & fresh
+    nameless = np.flatnonzero(first & (cells.label < 1))
     if nameless.size:
         raise ValueError(f"row {nameless[0]} (frame {cells.frame[nameless[0]]}) has no label: write without labels, discs are drawn")
 
     def relabel(t: int) -> Array:
-        here, new = rows[cells.frame[rows] == t], added[cells.frame[added] == t]
-        image, beside = label_image(labels[t], t), np.flatnonzero(second & (cells.frame == t))
+        some = cells.at(t)
+        here, new, beside = (np.flatnonzero(kind[some]) + some.start for kind in (first, added, second))
+        image = label_image(labels[t], t)
         frame = relabelled(image, cells.label[here], forest.tracklet_id[here], frame=t)
         halved(frame, forest, beside, forest.tracklet_id[beside], image)
         stamp(frame, forest, new, labels, forest.tracklet_id[new])

@@ -130,7 +130,7 @@ def _plain(column: Array) -> Array:
         return text if text.dtype.itemsize else text.astype("U1")
     if column.dtype.kind == "f" and column.dtype.itemsize not in (4, 8):
         column = column.astype(np.float32 if column.dtype.itemsize < 4 else np.float64)
-    return np.ascontiguousarray(column.astype(column.dtype.newbyteorder("=")))
+    return np.ascontiguousarray(column.astype(column.dtype.newbyteorder("="), copy=False))
 
 
 def _tracks(forest: Forest) -> tuple[IntArray, IntArray]:

@@ -21,6 +21,7 @@ from lineage.arrays import Array, FloatArray
 from lineage.films.atomic import new_file
 from lineage.forest import Forest
 
+from .blocks import ROWS, blocks
 from .header import header_of
 from .xml_text import java, mentions, quoted, texts
 
@@ -30,7 +31,8 @@ RESERVED = ("id", "label", "timeset", "interval", "timestamp", "weight", "kind",
 PREFIX = "cell_"
 STEP = 10.0  # between neighbouring leaves and frames, in Gephi's units
 SIZE, SIZE_DIVIDING = 5.0, 8.0
-CHUNK = 4096  # nodes a write
+LINKS = ("id", "parent_id")  # columns of the table that are no attributes of a node
+KNOWN = '<attvalue for="edge_cost" value="{}"/>'
 DESCRIPTION = "Cell lineages, one node a cell."
 
 
@@ -86,36 +88,44 @@ def tree_layout(forest: Forest) -> FloatArray:
 
 
 def _document(forest: Forest) -> Iterator[str]:
-    table = forest.to_dataframe()
-    rows = table["id"].to_numpy()
-    columns = {str(name): table[name].to_numpy() for name in table.columns if name not in ("id", "parent_id")}
+    count = int(forest.selected.sum())
     yield '<?xml version="1.0" encoding="UTF-8"?>\n'
     yield f'<gexf xmlns="{GEXF}" xmlns:viz="{VIZ}" version="1.3">\n'
-    header = {name: value for name, value in header_of(forest).items() if name not in ("conflicts", "slack")} | {"cells": len(rows)}
+    header = {name: value for name, value in header_of(forest).items() if name not in ("conflicts", "slack")} | {"cells": count}
     yield f"<meta><creator>cytolineage</creator><description>{quoted([f'{DESCRIPTION} {json.dumps(header)}'])[0]}</description></meta>\n"
     yield '<graph mode="dynamic" defaultedgetype="directed" timeformat="double" timerepresentation="interval">\n'
     yield '<attributes class="node" mode="static">\n'
-    for name, column in columns.items():
+    for name, kind in _types(forest).items():
         text = quoted([title(name)])[0]
-        yield f'<attribute id="{text}" title="{text}" type="{_type(column)}"/>\n'
+        yield f'<attribute id="{text}" title="{text}" type="{kind}"/>\n'
     yield "</attributes>\n"
     yield '<attributes class="edge" mode="static">\n<attribute id="dt" title="dt" type="integer"/>\n'
     yield '<attribute id="edge_cost" title="edge_cost" type="double"/>\n</attributes>\n<nodes>\n'
-    yield from _nodes(forest, rows, columns)
+    yield from _nodes(forest)
     yield "</nodes>\n<edges>\n"
     yield from _edges(forest)
     yield "</edges>\n</graph>\n</gexf>\n"
 
 
-def _nodes(forest: Forest, rows: Array, columns: dict[str, Array]) -> Iterator[str]:
+def _types(forest: Forest) -> dict[str, str]:
+    """What kind of values each attribute of a node has, in GEXF's words; whole numbers are long if one of them is."""
+    kinds: dict[str, str] = {}
+    for block in blocks(forest):
+        for name, column in block.items():
+            if name not in LINKS and kinds.get(name) != "long":
+                kinds[name] = _type(column)
+    return kinds
+
+
+def _nodes(forest: Forest) -> Iterator[str]:
     frame, child = forest.detections.frame, forest.child_rows
     end = frame.copy()
     np.maximum.at(end, forest.parent[child], frame[child])
     leaf, dividing = tree_layout(forest) * STEP, forest.n_children >= 2
-    colours = _colours(int(forest.lineage_id.max(initial=0)))
-    for start in range(0, len(rows), CHUNK):
-        part = rows[start : start + CHUNK]
-        cells = _attributes({name: column[start : start + CHUNK] for name, column in columns.items()}, len(part))
+    for block in blocks(forest):
+        part = block["id"]
+        cells = _attributes({name: column for name, column in block.items() if name not in LINKS}, len(part))
+        colours = {lineage: _colour(lineage) for lineage in set(forest.lineage_id[part].tolist())}
         facts = zip(
             part.tolist(), frame[part].tolist(), end[part].tolist(), leaf[part].tolist(), forest.tracklet_id[part].tolist(),
             forest.lineage_id[part].tolist(), dividing[part].tolist(), cells, strict=True,
@@ -129,16 +139,19 @@ def _nodes(forest: Forest, rows: Array, columns: dict[str, Array]) -> Iterator[s
 
 
 def _edges(forest: Forest) -> Iterator[str]:
-    child, frame = forest.child_rows, forest.detections.frame
-    cost = forest.link_cost[child]
-    weight = np.where(np.isnan(cost), 1.0, np.exp(-np.clip(cost, -4.6, 4.6)))  # odds of the link, 0.01 to 100: Gephi wants positive ones
-    ends = zip(forest.parent[child].tolist(), child.tolist(), strict=True)
-    times = zip(frame[forest.parent[child]].tolist(), frame[child].tolist(), strict=True)
-    for (i, j), (begin, end), nats, odds in zip(ends, times, cost.tolist(), weight.tolist(), strict=True):
-        known = f'<attvalue for="edge_cost" value="{java(nats)}"/>' if nats == nats else ""
-        yield (
+    frame = forest.detections.frame
+    for start in range(0, len(forest.child_rows), ROWS):
+        child = forest.child_rows[start : start + ROWS]
+        mother, cost = forest.parent[child], forest.link_cost[child]
+        weight = np.where(
+            np.isnan(cost), 1.0, np.exp(-np.clip(cost, -4.6, 4.6))
+        )  # odds of the link, 0.01 to 100: Gephi wants positive ones
+        columns = (mother, child, frame[mother], frame[child], cost, weight)
+        yield "".join(
             f'<edge id="{j}" source="{i}" target="{j}" weight="{odds!r}" start="{begin}.0" end="{end}.0">'
-            f'<attvalues><attvalue for="dt" value="{end - begin}"/>{known}</attvalues></edge>\n'
+            f'<attvalues><attvalue for="dt" value="{end - begin}"/>'
+            f"{KNOWN.format(java(nats)) if nats == nats else ''}</attvalues></edge>\n"
+            for i, j, begin, end, nats, odds in zip(*(column.tolist() for column in columns), strict=True)
         )
 
 
@@ -161,7 +174,7 @@ def _attributes(columns: dict[str, Array], count: int) -> list[str]:
     return ["".join(row) for row in zip(*parts, strict=True)] if parts else [""] * count
 
 
-def _colours(count: int) -> list[str]:
-    """Attributes of ``viz:color``, one a lineage: hues a golden ratio apart, so neighbours differ."""
-    rgb = [colorsys.hls_to_rgb(k * 0.6180339887 % 1, 0.45 + 0.1 * (k % 3), 0.65) for k in range(count + 1)]
-    return ['r="{}" g="{}" b="{}"'.format(*(round(255 * c) for c in channels)) for channels in rgb]
+def _colour(lineage: int) -> str:
+    """Attributes of ``viz:color`` of a lineage: hues a golden ratio apart, so neighbours differ."""
+    red, green, blue = colorsys.hls_to_rgb(lineage * 0.6180339887 % 1, 0.45 + 0.1 * (lineage % 3), 0.65)
+    return f'r="{round(255 * red)}" g="{round(255 * green)}" b="{round(255 * blue)}"'

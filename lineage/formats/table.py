@@ -22,7 +22,8 @@ from lineage.detections import Detections
 from lineage.forest import Forest
 from lineage.measure import AXES
 
-from .csv_text import Table, header, load, words, write_columns
+from .blocks import blocks
+from .csv_text import Table, header, load, words, write_blocks
 from .header import MOST_FRAMES
 
 if TYPE_CHECKING:
@@ -41,8 +42,7 @@ def write(forest: Forest, path: str | Path) -> None:
         forest: Lineages; only selected detections are written.
         path: The file; it appears when it is complete.
     """
-    table = forest.to_dataframe()
-    write_columns({str(name): table[name].to_numpy() for name in table.columns}, path)
+    write_blocks(blocks(forest), path)
 
 
 def recognises(path: Path) -> bool:

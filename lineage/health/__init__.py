@@ -13,9 +13,10 @@ from lineage.detections import Detections
 from lineage.forest import Forest
 from lineage.formats.shared_masks import one_a_mask, seconds
 
-from .likelihood import Likelihood, believed, steps
-from .moves import Moves, alternatives
-from .surprises import Surprises, surprises
+from .likelihood import believed, steps
+from .moves import Moves
+from .stretches import looked_at
+from .surprises import Surprises
 from .wording import Warnings, Words, kind_of
 
 if TYPE_CHECKING:
@@ -54,10 +55,10 @@ def check(forest: Forest, *, labels: Film | None = None, image: Film | None = No
         raise ValueError("an image says nothing about cells without labels: give labels too")
     hidden = int(seconds(forest).sum())  # in the masks of others, which overlaps and sizes speak of once
     some, rows = believed(_measured(one_a_mask(forest), labels, image))
-    film = Likelihood.of(some, labels if len(rows) + hidden == len(forest) else None)
+    moves, odd = looked_at(some, labels if len(rows) + hidden == len(forest) else None, least)
     moved = steps(some)
     words = Words(some, float(np.median(moved)) if len(moved) else np.nan)
-    found = _joined(_of_moves(alternatives(film, least), words), *(_of_surprises(odd, words) for odd in surprises(film, least)))
+    found = _joined(_of_moves(moves, words), *(_of_surprises(kind, words) for kind in odd))
     found = _joined(found, _of_slack(forest, rows, least))
     return _table(forest, rows, found, _distinct(found))
 

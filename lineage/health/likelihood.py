@@ -57,6 +57,17 @@ class Likelihood:
             model = replace(model, appear=seen.appear, disappear=seen.disappear)
         return cls(still, forest.detections, graph, _moving(model, still))
 
+    @classmethod
+    def alone(cls, forest: Forest, model: FilmModel) -> Likelihood:
+        """A forest under distributions that are known already, without any links but its own.
+
+        Args:
+            forest: Lineages whose detections are all selected.
+            model: Of the same film.
+        """
+        still = at_rest(forest)
+        return cls(still, forest.detections, _links(still), model)
+
     @cached_property
     def appear(self) -> FloatArray:
         """Cost of a lineage that begins at each detection; float (n,), nats."""
@@ -144,7 +155,7 @@ def believed(forest: Forest) -> tuple[Forest, IntArray]:
     rows = np.flatnonzero(forest.selected)
     place = np.full(len(forest) + 1, -1)
     place[rows] = np.arange(len(rows))
-    cells = forest.detections.take(rows)
+    cells = replace(forest.detections, conflicts=()) if len(rows) == len(forest) else forest.detections.take(rows)
     area = cells.columns.get("area", np.ones(len(cells)))
     if area.dtype.kind not in "iuf" or not np.isfinite(area).all() or not (area > 0).all():  # a file may hold anything
         cells = replace(cells, columns={name: column for name, column in cells.columns.items() if name != "area"})

@@ -15,6 +15,8 @@ from .frames import tracks_over_frame
 from .style import save_figure, target_of
 from .trees import lineage_trees
 
+LINES, FEW = 1000, 250  # of trees, that can be told apart on a page, and that are drawn of a forest with more
+
 
 def overview(  # noqa: PLR0913 - three of them by keyword only
     forest: Forest,
@@ -27,6 +29,8 @@ def overview(  # noqa: PLR0913 - three of them by keyword only
     unit: str = "",
 ) -> Figure:
     """Show a whole result on one page: frames with outlines and tails on the left, lineage trees on the right.
+
+    Of a forest with more lines than a page can tell apart, the lineages that divide most often are drawn, and the title says so.
 
     Args:
         forest: The lineages.
@@ -59,9 +63,14 @@ def overview(  # noqa: PLR0913 - three of them by keyword only
     for place, t in enumerate(shown):
         outline = None if labels is None else labels[t]
         tracks_over_frame(forest, film[t], t, figure.add_subplot(grid[place, 0]), labels_frame=outline, tail=tail, unit=unit)
-    trees = lineage_trees(forest, figure.add_subplot(grid[:, 1]))
-    cells = len(forest.life_table())
-    trees.set_title(f"{len(forest.roots)} lineages, {cells} cells, {len(forest.divisions)} divisions", fontsize="medium", loc="right")
+    crowd = int((forest.selected & (forest.n_children == 0)).sum()) > LINES
+    drawn = forest.foremost(FEW, paths=True).tolist() if crowd else None
+    trees = lineage_trees(forest, figure.add_subplot(grid[:, 1]), lineages=drawn)
+    words = f"{len(forest.roots)} lineages, {len(forest.life_table())} cells, {len(forest.divisions)} divisions"
+    chosen = (
+        "" if drawn is None else "\ndrawn: the one that divides most" if len(drawn) == 1 else f"\ndrawn: the {len(drawn)} that divide most"
+    )
+    trees.set_title(words + chosen, fontsize="medium", loc="right")
     if target is not None:
         save_figure(figure, target)
     return figure

@@ -15,11 +15,12 @@ from lineage.formats.shared_masks import seconds
 from lineage.health import check
 from lineage.provenance import finite
 
-from .data import cell_columns, facts, fineness, outline_columns, signs
+from .data import cell_columns, crowded, facts, fineness, outline_columns, shown_of, signs, suspects
 from .packing import pack
 from .page import page_of
 from .pictures import Pictures, pictures_of
 from .result import Result, open_result
+from .whole import whole
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,6 +43,9 @@ def report(  # noqa: PLR0913 - all but four by keyword only
 ) -> None:
     """Write an interactive report of lineages as one HTML file that any current browser opens, without server or network.
 
+    Of a film with more cells than a browser opens at once, the page holds those lineages that have the strongest warning signs, and
+    those that divide most often, and says so; its summary counts all of them. Of a film of very many frames, it holds pictures of some.
+
     Args:
         forest: The lineages.
         film: The images, path or array (T, [Z,] Y, X); without them the cells are drawn on an empty field.
@@ -63,11 +67,14 @@ def report(  # noqa: PLR0913 - all but four by keyword only
         images = None if film is None else open_film(film)
         masks = None if labels is None else open_film(labels, kind="labels")
         _check_fit(forest, images, masks)
-        columns, left_out = cell_columns(forest)
-        if masks is not None:
-            columns |= outline_columns(forest, masks, progress=progress)
-        packed = pack(columns)
+        outlined = {} if masks is None or crowded(forest) else outline_columns(forest, masks, progress=progress)
         found = check(forest, labels=masks) if checks is None else checks
+        suspected = suspects(found, forest)
+        page = shown_of(forest, suspected) if crowded(forest) else forest
+        if masks is not None and page is not forest:
+            outlined = outline_columns(page, masks, some=True, progress=progress)
+        columns, left_out = cell_columns(forest, page)
+        packed = pack(columns | outlined)
         shown = None if images is None else pictures_of(images, progress=progress)
         meta = _meta(forest, images or masks, shown) | {
             "title": title or _title(images or masks),
@@ -76,7 +83,8 @@ def report(  # noqa: PLR0913 - all but four by keyword only
             "leftOut": left_out,
             "scores": None if scores is None else finite(scores),
             "record": facts(forest, record),
-            "signs": signs(found, forest),
+            "signs": signs(found, page),
+            "whole": None if page is forest else whole(forest, images or masks),
         }
         with temporary.open("w", encoding="utf-8", errors="replace", newline="\n") as file:  # file names need not be Unicode
             file.writelines(page_of(meta["title"], finite(meta), packed.text, shown.texts if shown else ()))
@@ -122,5 +130,12 @@ def _meta(forest: Forest, film: OpenedFilm | None, shown: Pictures | None) -> di
         "shared": int(seconds(forest).sum()),
         "pictures": None
         if shown is None
-        else {"format": shown.format, "size": shown.size, "layers": shown.layers, "low": shown.low, "high": shown.high},
+        else {
+            "format": shown.format,
+            "size": shown.size,
+            "layers": shown.layers,
+            "every": shown.every,
+            "low": shown.low,
+            "high": shown.high,
+        },
     }

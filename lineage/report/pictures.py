@@ -18,7 +18,9 @@ BYTES = 14_000_000  # all pictures together, before base64 makes 4 of 3
 PIXELS = 300_000_000  # all pictures together: what can be compressed in a few seconds
 SIDE = 1600  # pixels along a picture
 LAYERS = 12  # of a stack, at most
+MOST = 1000  # frames with a picture: of a longer film, every second, third, ... frame has one
 SAMPLES, TRIALS = 12, 3  # frames that grey levels and sizes are judged by
+LOOKED_AT = 2**18  # pixels of a frame that grey levels are judged by, at most
 QUALITY = 85
 DARK, BRIGHT = 0.5, 99.6  # percentiles
 
@@ -35,6 +37,7 @@ class Pictures:
         size: Height and width of a picture, pixels.
         low, high: Grey levels of the film that became black and white.
         format: MIME type.
+        every: Frames from one with a picture to the next.
     """
 
     texts: list[str]
@@ -45,6 +48,7 @@ class Pictures:
     low: float
     high: float
     format: str
+    every: int = 1
 
 
 def pictures_of(film: OpenedFilm, *, progress: Progress[int]) -> Pictures:
@@ -57,19 +61,20 @@ def pictures_of(film: OpenedFilm, *, progress: Progress[int]) -> Pictures:
     Raises:
         ValueError: A frame cannot be read.
     """
-    n, (height, width) = len(film), film.shape[-2:]
+    every = -(-len(film) // MOST)
+    n, (height, width) = -(-len(film) // every), film.shape[-2:]
     depth = film.shape[1] if len(film.shape) == 4 else 1
     low, high = _range(film)
     layers, factor = _plan(n, height, width, depth)
     picture = _encoder(low, high)
-    trial = [len(picture(image, factor)) for t in _spread(n, TRIALS) for image in _layers(_grey(film[t]), layers)]
+    trial = [len(picture(image, factor)) for t in _spread(len(film), TRIALS) for image in _layers(_grey(film[t]), layers)]
     factor *= min(1.0, math.sqrt(BYTES / (float(np.mean(trial)) * n * (1 + layers))))
     texts = [
         base64.b64encode(picture(image, factor)).decode("ascii")
-        for t in progress(range(n), "drawing")
+        for t in progress(range(0, len(film), every), "drawing")
         for image in _layers(_grey(film[t]), layers)
     ]
-    return Pictures(texts, layers, (height, width), depth, _size((height, width), factor), low, high, _format()[1])
+    return Pictures(texts, layers, (height, width), depth, _size((height, width), factor), low, high, _format()[1], every)
 
 
 def _grey(frame: Array) -> Array:
@@ -87,8 +92,9 @@ def _spread(n: int, count: int) -> list[int]:
 
 
 def _range(film: OpenedFilm) -> tuple[float, float]:
-    """What becomes black and white, the same for the whole film; judged by every fourth pixel of some frames."""
-    frames = (_layers(_grey(film[t]), 0)[0][::2, ::2].ravel() for t in _spread(len(film), SAMPLES))
+    """What becomes black and white, the same for the whole film; judged by every fourth pixel of some frames, of large ones by fewer."""
+    step = max(2, math.ceil(math.sqrt(math.prod(film.shape[-2:]) / LOOKED_AT)))
+    frames = (_layers(_grey(film[t]), 0)[0][::step, ::step].ravel() for t in _spread(len(film), SAMPLES))
     low, high = np.percentile(np.concatenate(list(frames)).astype(float), [DARK, BRIGHT]).tolist()
     return low, high if high > low else low + 1.0
 

@@ -84,8 +84,9 @@ async function start() {
   };
 
   function sayFrame() {
+    const seen = app.pictures ? app.pictures.pictured(state.frame) : state.frame;
     const time = app.clock(state.frame);
-    $("frame-value").replaceChildren(element("b", {}, String(state.frame)), ` / ${model.T - 1}`, time ? element("span", {}, ` ${time}`) : "");
+    $("frame-value").replaceChildren(element("b", {}, String(state.frame)), ` / ${model.T - 1}`, time ? element("span", {}, ` ${time}`) : "", seen === state.frame ? "" : element("span", {}, ` picture of frame ${seen}`));
     $("frame").setAttribute("aria-valuetext", `frame ${state.frame} of ${model.T - 1}${time ? `, ${time}` : ""}`);
   }
 
@@ -105,7 +106,7 @@ async function start() {
     if (jump) app.film.reveal(state.row);
     if (from && state.tab !== "cell") app.openTab("cell");
     app.redraw("panel");
-    app.say(`Tracklet ${model.track[row] + 1}, lineage ${model.lineage[row] + 1}, frame ${model.frame[row]}; ${model.fate(model.track[row])}`);
+    app.say(`Tracklet ${model.trackId[model.track[row]]}, lineage ${model.lineageId[model.lineage[row]]}, frame ${model.frame[row]}; ${model.fate(model.track[row])}`);
   };
   app.goToSign = (sign) => panels.signs.go(sign);
 
@@ -116,7 +117,7 @@ async function start() {
     $("stage").style.cursor = hover >= 0 ? "pointer" : "";
     if (node.hidden) return;
     const extra = app.way.scale ? ` · ${app.way.title} ${valueText(hover)}` : "";
-    node.textContent = `${model.track[hover] + 1} · lineage ${model.lineage[hover] + 1}${extra}`;
+    node.textContent = `${model.trackId[model.track[hover]]} · lineage ${model.lineageId[model.lineage[hover]]}${extra}`;
     const box = $("stage-box");
     node.style.left = `${Math.min(hoverAt[0] + 14, box.clientWidth - node.offsetWidth - 6)}px`;
     node.style.top = `${Math.max(hoverAt[1] - 30, 4)}px`;
@@ -184,10 +185,11 @@ async function start() {
     g.clearRect(0, 0, width, height);
     const edge = 8, X = (t) => edge + (t * (width - 2 * edge)) / Math.max(model.T - 1, 1);
     let top = 1;
-    for (let t = 0; t < model.T; t++) top = Math.max(top, model.at[t + 1] - model.at[t]);
+    const count = (t) => model.meta.whole?.cells[t] ?? model.at[t + 1] - model.at[t];
+    for (let t = 0; t < model.T; t++) top = Math.max(top, count(t));
     g.beginPath();
     g.moveTo(X(0), height);
-    for (let t = 0; t < model.T; t++) g.lineTo(X(t), height - ((model.at[t + 1] - model.at[t]) / top) * (height - 5));
+    for (let t = 0; t < model.T; t++) g.lineTo(X(t), height - (count(t) / top) * (height - 5));
     g.lineTo(X(model.T - 1), height);
     g.closePath();
     g.fillStyle = app.ink.wash;
@@ -198,7 +200,7 @@ async function start() {
     g.clip();
     g.beginPath();
     g.moveTo(X(0), height);
-    for (let t = 0; t < model.T; t++) g.lineTo(X(t), height - ((model.at[t + 1] - model.at[t]) / top) * (height - 5));
+    for (let t = 0; t < model.T; t++) g.lineTo(X(t), height - (count(t) / top) * (height - 5));
     g.lineTo(X(model.T - 1), height);
     g.closePath();
     g.globalAlpha = 0.45;
@@ -239,10 +241,11 @@ async function start() {
     const first = (l) => tracks.first[lineages.tracks.list[lineages.tracks.start[l]]];
     if (number) {
       const kind = number[1].toLowerCase(), k = Number(number[2]);
-      if ("t".includes(kind) && k >= 1 && k <= tracks.count) { const row = model.cellAt(k - 1, state.frame); found.push({ text: `Tracklet ${k}`, note: `frames ${tracks.start[k - 1]} to ${tracks.end[k - 1]}`, row: row >= 0 ? row : tracks.first[k - 1] }); }
-      if ("l".includes(kind) && k >= 1 && k <= lineages.count) found.push({ text: `Lineage ${k}`, note: plural(lineages.divisions[k - 1], "division"), row: first(k - 1) });
-      if ("m".includes(kind)) for (let i = model.at[state.frame]; i < model.at[state.frame + 1]; i++) if (k && model.label[i] === k) found.push({ text: `Mask label ${k}`, note: `in this frame, tracklet ${model.track[i] + 1}`, row: i });
-      if (kind === "#" || !kind) { const i = binary(model.id, k); if (i >= 0) found.push({ text: `Detection ${k}`, note: `frame ${model.frame[i]}, tracklet ${model.track[i] + 1}`, row: i }); }
+      const c = binary(model.trackId, k), l = binary(model.lineageId, k);
+      if ("t".includes(kind) && c >= 0) { const row = model.cellAt(c, state.frame); found.push({ text: `Tracklet ${k}`, note: `frames ${tracks.start[c]} to ${tracks.end[c]}`, row: row >= 0 ? row : tracks.first[c] }); }
+      if ("l".includes(kind) && l >= 0) found.push({ text: `Lineage ${k}`, note: plural(lineages.divisions[l], "division"), row: first(l) });
+      if ("m".includes(kind)) for (let i = model.at[state.frame]; i < model.at[state.frame + 1]; i++) if (k && model.label[i] === k) found.push({ text: `Mask label ${k}`, note: `in this frame, tracklet ${model.trackId[model.track[i]]}`, row: i });
+      if (kind === "#" || !kind) { const i = binary(model.id, k); if (i >= 0) found.push({ text: `Detection ${k}`, note: `frame ${model.frame[i]}, tracklet ${model.trackId[model.track[i]]}`, row: i }); }
     }
     const lower = query.toLowerCase();
     for (const column of model.measured) {
@@ -442,7 +445,8 @@ async function start() {
   const aspect = (model.field.x1 - model.field.x0) / (model.field.y1 - model.field.y0 || 1);
   document.documentElement.style.setProperty("--aspect", String(Math.min(Math.max(aspect, 0.3), 4)));
   document.documentElement.style.setProperty("--share", `${Math.min(Math.max(aspect, 0.9), 1.5)}fr`);
-  $("counts").textContent = [plural(model.T, "frame"), plural(model.n, "detection"), plural(model.lineages.count, "lineage"), plural(model.divisions.length, "division")].join(" · ");
+  const whole = model.meta.whole;
+  $("counts").textContent = [plural(model.T, "frame"), plural(whole?.detections ?? model.n, "detection"), `${plural(whole?.lineages ?? model.lineages.count, "lineage")}${whole ? ` (${model.lineages.count.toLocaleString("en")} shown)` : ""}`, plural(whole?.divided ?? model.divisions.length, "division")].join(" · ");
   wireTabs();
   wireControls();
   wireSearch();

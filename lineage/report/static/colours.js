@@ -58,7 +58,7 @@ function range(value, n) {
 function colourings(model) {
   const { n } = model;
   const ways = [
-    category("lineage", "Lineage", (row) => model.lineage[row]),
+    category("lineage", "Lineage", (row) => model.lineageId[model.lineage[row]] - 1),
     category("generation", "Generation", (row) => model.generation[row], { legend: generationLegend(model) }),
     category("tracklet", "Tracklet", (row) => model.track[row]),
   ];

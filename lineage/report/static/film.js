@@ -294,7 +294,7 @@ function makeFilm(app) {
     g.lineJoin = "round";
     const dark = app.ground("film") === "dark";
     for (const row of rows) {
-      const text = String(model.track[row] + 1), x = sx(row), y = sy(row) - (outlined() ? 0 : depthRadius(row) + 8);
+      const text = String(model.trackId[model.track[row]]), x = sx(row), y = sy(row) - (outlined() ? 0 : depthRadius(row) + 8);
       if (x < 0 || y < 0 || x > width || y > height) continue;
       g.lineWidth = 3;
       g.strokeStyle = dark ? "rgb(0 0 0 / .75)" : "rgb(255 255 255 / .85)";

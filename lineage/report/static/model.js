@@ -54,6 +54,15 @@ function grouped(keys, count, skip) {
   return { start, list };
 }
 
+// Places 0, 1, 2, ... of numbers in their own order, and the number of every place: a page that shows some lineages has holes in its numbers.
+function counted(ids) {
+  const place = new Int32Array(ids.reduce((top, id) => Math.max(top, id), 0) + 1);
+  for (const id of ids) place[id] = 1;
+  const list = [];
+  for (let id = 0; id < place.length; id++) if (place[id]) { place[id] = list.length; list.push(id); }
+  return [Int32Array.from(ids, (id) => place[id]), list];
+}
+
 async function openModel() {
   const meta = JSON.parse($("meta").textContent);
   const columns = await openColumns(meta.columns, $("columns").textContent);
@@ -69,8 +78,8 @@ async function openModel() {
   };
   const technical = (column) => /^(bbox|inertia)_/.test(column.name); // last in every list
   model.measured.sort((a, b) => technical(a) - technical(b));
-  model.track = Int32Array.from(values("tracklet_id"), (id) => id - 1);
-  model.lineage = Int32Array.from(values("lineage_id"), (id) => id - 1);
+  [model.track, model.trackId] = counted(values("tracklet_id"));
+  [model.lineage, model.lineageId] = counted(values("lineage_id"));
   model.at = grouped(frame, model.T, -1).start;
   model.children = grouped(model.parent, n, -1);
   readTracks(model);

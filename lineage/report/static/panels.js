@@ -109,7 +109,7 @@ function makeCellPanel(app) {
     const open = host.querySelector("details.more")?.open ?? true;
     const sign = model.signs.filter((s) => s.row >= 0 && model.track[s.row] === c);
     fillWith(host,
-      element("h3", {}, swatch(app, row), name ? name.categories[name.values[row]] : `Tracklet ${c + 1}`, element("small", {}, `lineage ${l + 1}`)),
+      element("h3", {}, swatch(app, row), name ? name.categories[name.values[row]] : `Tracklet ${model.trackId[c]}`, element("small", {}, `lineage ${model.lineageId[l]}`)),
       element("div", { class: "row" },
         button("Birth", () => app.select(tracks.first[c], { jump: true }), { title: `Frame ${tracks.start[c]}` }),
         button("End", () => app.select(tracks.last[c], { jump: true }), { title: `Frame ${tracks.end[c]}` }),
@@ -119,11 +119,11 @@ function makeCellPanel(app) {
         fact("Frame", `${model.frame[row]}${time ? ` · ${time}` : ""}`),
         fact("Position", spatial.map((axis) => `${axis} ${tidy(model[axis][row])}`).join(", "), model.unit ? ` ${model.unit}` : ""),
         model.label[row] ? fact("Mask label", String(model.label[row])) : null,
-        fact("Tracklet", `${c + 1}: frames ${tracks.start[c]} to ${tracks.end[c]}; ${model.fate(c)}`),
-        fact("Lineage", `${l + 1}: ${plural(model.lineages.cells[l], "detection")}, ${plural(model.lineages.divisions[l], "division")}`),
+        fact("Tracklet", `${model.trackId[c]}: frames ${tracks.start[c]} to ${tracks.end[c]}; ${model.fate(c)}`),
+        fact("Lineage", `${model.lineageId[l]}: ${plural(model.lineages.cells[l], "detection")}, ${plural(model.lineages.divisions[l], "division")}`),
         fact("Generation", String(model.generation[row])),
-        fact("Parent", parent < 0 ? (model.frame[row] ? "none: it appears here" : "none: the film begins") : link(parent, `${model.track[parent] + 1} · frame ${model.frame[parent]}`)),
-        fact(children.length > 1 ? "Daughters" : "Child", children.length ? children.map((i) => link(i, `${model.track[i] + 1} · frame ${model.frame[i]}`)) : "none"),
+        fact("Parent", parent < 0 ? (model.frame[row] ? "none: it appears here" : "none: the film begins") : link(parent, `${model.trackId[model.track[parent]]} · frame ${model.frame[parent]}`)),
+        fact(children.length > 1 ? "Daughters" : "Child", children.length ? children.map((i) => link(i, `${model.trackId[model.track[i]]} · frame ${model.frame[i]}`)) : "none"),
         Number.isFinite(cost) ? fact("Link cost", model.daughter(row) ? `${tidy(cost)} nats; judged with the division` : `${tidy(cost)} nats (${likely(cost)} likely)`) : null,
         model.slack ? fact("Margin", Number.isFinite(model.slack[row]) ? `${tidy(model.slack[row])} nats to the next best answer` : "there was no choice") : null),
       sign.length ? element("div", { class: "signs-here" }, element("h4", {}, "Warning signs"), sign.map((s) => button([element("b", {}, `frame ${s.frame}`), ` ${s.message}`], () => app.goToSign(s), { class: "line" }))) : null,
@@ -180,7 +180,7 @@ function makeDivisionPanel(app) {
         button("›", () => show((at + 1) % all.length), { class: "round", "aria-label": "Next division", id: "division-next" })),
       element("div", { class: "quad" }, canvases.map((canvas, k) => element("button", { type: "button", class: "frame", disabled: times[k] < 0 || times[k] >= model.T, title: `Go to frame ${times[k]}`, onclick: () => app.select(d.rowsAt(times[k])[0] ?? mother, { jump: true, frame: times[k] }) },
         canvas, element("span", {}, k === 1 ? "mother " : k === 2 ? "daughters " : "", times[k] >= 0 && times[k] < model.T ? String(times[k]) : "–")))),
-      element("p", { class: "note" }, `Lineage ${model.lineage[mother] + 1}: tracklet ${d.track + 1} divides into ${d.daughters.map((k) => k + 1).join(" and ")} after frame ${d.frame}.`,
+      element("p", { class: "note" }, `Lineage ${model.lineageId[model.lineage[mother]]}: tracklet ${model.trackId[d.track]} divides into ${d.daughters.map((k) => model.trackId[k]).join(" and ")} after frame ${d.frame}.`,
         Number.isFinite(apart) ? ` Daughters are ${tidy(Number(apart.toPrecision(3)))} apart` : "", area && firsts.length > 1 ? `, their ${model.dims === 3 ? "volumes" : "areas"} ${tidy(area.values[firsts[0]])} and ${tidy(area.values[firsts[1]])}; the mother's was ${tidy(area.values[mother])}.` : Number.isFinite(apart) ? "." : ""),
     );
     canvases.forEach((canvas, k) => thumbnail(app, canvas, { frame: times[k], rows: d.rowsAt(times[k]), centre: d.centre, reach: d.reach }));
@@ -204,7 +204,7 @@ function makeDivisionPanel(app) {
     const c = all[k];
     const node = element("button", { type: "button", class: "line division", "data-division": k, onclick: () => show(k) },
       element("canvas", { class: "thumb", "aria-hidden": "true" }), element("span", { class: "arrow", "aria-hidden": "true" }, "→"), element("canvas", { class: "thumb", "aria-hidden": "true" }),
-      element("span", { class: "what" }, element("b", {}, `Frame ${tracks.end[c]}`), element("span", {}, `L${tracks.lineage[c] + 1} · ${c + 1} → ${model.childrenOf(c).map((d) => d + 1).join(", ")}`)));
+      element("span", { class: "what" }, element("b", {}, `Frame ${tracks.end[c]}`), element("span", {}, `L${model.lineageId[tracks.lineage[c]]} · ${model.trackId[c]} → ${model.childrenOf(c).map((d) => model.trackId[d]).join(", ")}`)));
     if (watcher) watcher.observe(node);
     return node;
   }
@@ -320,24 +320,27 @@ function makeSummaryPanel(app) {
     if (built) { wide = width; for (const c of charts) c.build(); return; }
     built = app.theme;
     wide = width;
-    const s = statistics(model);
+    const whole = model.meta.whole;
+    const s = whole || statistics(model);
+    const divided = whole?.divided ?? model.divisions.length;
     const unit = model.unit || "units of length";
     const frames = Array.from({ length: model.T }, (_, t) => t);
     host.replaceChildren(element("div", { class: "tiles" },
-      tile(model.n.toLocaleString("en"), "detections"), tile(model.tracks.count.toLocaleString("en"), "tracklets", "Paths without division or gap"),
-      tile(model.lineages.count.toLocaleString("en"), "lineages"), tile(model.divisions.length.toLocaleString("en"), "divisions"),
+      tile((whole?.detections ?? model.n).toLocaleString("en"), "detections"), tile((whole?.tracklets ?? model.tracks.count).toLocaleString("en"), "tracklets", "Paths without division or gap"),
+      tile((whole?.lineages ?? model.lineages.count).toLocaleString("en"), "lineages"), tile(divided.toLocaleString("en"), "divisions"),
       tile(s.bridged.toLocaleString("en"), "gaps bridged", "Links over missed frames"), ...(model.meta.shared ? [tile(model.meta.shared.toLocaleString("en"), "shared masks", "Masks that hold two cells")] : []),
       tile(String(s.appeared), "appear inside", "After the first frame and away from the border"), tile(String(s.vanished), "vanish inside", "Before the last frame and away from the border")));
-    const dropped = model.meta.detections - model.n;
+    if (whole) host.append(element("p", { class: "note whole" }, `This film has more cells than a page can hold. Film and tree show ${model.lineages.count.toLocaleString("en")} of its ${plural(whole.lineages, "lineage")}, with ${plural(model.n, "detection")}: those with the strongest warning signs, and those that divide most often. The numbers and charts here are of all lineages.`));
+    const dropped = model.meta.detections - (whole?.detections ?? model.n);
     if (dropped) host.append(element("p", { class: "note whole" }, `${plural(dropped, "further detection")} ${dropped === 1 ? "was" : "were"} not believed and ${dropped === 1 ? "is" : "are"} not shown.`));
     const seek = (t) => app.seek(t);
     const first = s.cells[0] || 0, last = s.cells[model.T - 1] || 0;
     const add = (options) => charts.push(chart(app, host, options));
-    const lengths = histogram(s.lengths, { whole: true }), steps = histogram(s.steps), lives = histogram(s.lives, { whole: true });
+    const [lengths, steps, lives] = whole ? [s.lengths, s.steps, s.lives] : [histogram(s.lengths, { whole: true }), histogram(s.steps), histogram(s.lives, { whole: true })];
     const spread = (h, what) => `median ${tidy(Number(h.median.toPrecision(3)))}${what}, nine of ten between ${tidy(Number(h.low.toPrecision(3)))} and ${tidy(Number(h.high.toPrecision(3)))}`;
     charts = [];
     add({ title: "Cells in each frame", words: `${first} at first, ${last} at last`, x: frames, xLabel: "frame", series: [{ label: "cells", values: s.cells, area: true, whole: true }], onFrame: seek });
-    add({ title: "Divisions in each frame", words: plural(model.divisions.length, "division"), x: frames, xLabel: "frame", series: [{ label: "divisions", values: s.divisions, whole: true }], bars: true, height: 110, onFrame: seek });
+    add({ title: "Divisions in each frame", words: plural(divided, "division"), x: frames, xLabel: "frame", series: [{ label: "divisions", values: s.divisions, whole: true }], bars: true, height: 110, onFrame: seek });
     if (lengths) add({ title: "Length of tracklets", words: spread(lengths, " frames"), x: lengths.x, xLabel: "frames", step: lengths.step, series: [{ label: "tracklets", values: lengths.bins }], bars: true });
     if (steps) add({ title: "Displacement from frame to frame", words: spread(steps, ` ${unit}`), x: steps.x, xLabel: unit, step: steps.step, series: [{ label: "steps", values: steps.bins }], bars: true });
     if (lives) add({ title: "Time from division to division", words: spread(lives, " frames"), x: lives.x, xLabel: "frames", step: lives.step, series: [{ label: "cells", values: lives.bins }], bars: true });

@@ -23,10 +23,11 @@ function openPictures(model, onReady) {
     return bitmap;
   }
 
-  const place = (t, layer) => Math.min(t, elements.length / each - 1) * each + layer;
+  const place = (t, layer) => Math.min(Math.floor(t / about.every), elements.length / each - 1) * each + layer;
   return {
     layers: about.layers,
     size: about.size,
+    pictured: (t) => Math.floor(t / about.every) * about.every, // the frame that is seen while the cells are those of frame t
     key: place,
     // the picture if it is there; otherwise it is sent for
     get(t, layer) {

@@ -14,7 +14,8 @@ function makeTree(app) {
   let from = new Float32Array(0), to = new Float32Array(0); // rows of each of them
   let rows = 0;
   let width = 1, height = 1, ratio = 1, grip = null;
-  const GUTTER = 46, HEAD = 26, FOOT = 8;
+  const digits = String(model.lineageId[lineages.count - 1] ?? 0).length;
+  const GUTTER = 46 + 8 * Math.max(digits - 3, 0), HEAD = 26, FOOT = 8;
 
   const X = (t) => GUTTER + (t - view.left) * view.frameWide;
   const Y = (row) => HEAD + (row + 0.5 - view.top) * view.rowHigh;
@@ -308,7 +309,7 @@ function makeTree(app) {
       if (mine && y - free < 13) g.clearRect(0, y - 7, GUTTER - 8, 14);
       g.fillStyle = mine ? ink.accent : ink.weak;
       g.font = mine ? "700 11px system-ui, sans-serif" : "500 11px system-ui, sans-serif";
-      g.fillText(`L${order[k] + 1}`, GUTTER - 13, y);
+      g.fillText(`L${model.lineageId[order[k]]}`, GUTTER - 13, y);
       free = y;
     }
   }
@@ -461,7 +462,7 @@ function makeTree(app) {
     if (!model.nChildren(track)) return;
     folded[track] = now ? 1 : 0;
     layout();
-    app.say(`${now ? "Folded" : "Unfolded"} ${plural(below(track), "branch")}${below(track) > 1 ? "es" : ""} after tracklet ${track + 1}`);
+    app.say(`${now ? "Folded" : "Unfolded"} ${plural(below(track), "branch")}${below(track) > 1 ? "es" : ""} after tracklet ${model.trackId[track]}`);
   }
 
   function foldAll(now) {
