@@ -1,13 +1,16 @@
 """Link real films from given masks, and embryos from points, with default settings, and score them.
 
-    CYTOLINEAGE_DATA=... python benchmarks/linking.py
+    CYTOLINEAGE_DATA=... python benchmarks/linking.py [FILM ...] [--edges WEIGHTS]
 
-Masks are the silver truth (for Fluo-N2DH-SIM+ the exact masks), labels shuffled in every frame. Nothing is tuned on a film. ECE is the
-expected calibration error of the confidence of links. For more strategies, other packages, stress and the ceiling: ``lineage benchmark``.
+Masks are the silver truth (for Fluo-N2DH-SIM+ the exact masks), labels shuffled in every frame. Nothing is tuned on a film, but the learned
+scores ``edges-2d``, which count by default, come from the first halves of the four films with masks: ``--edges ""`` does without, and
+``--edges FILE`` takes a network that has not seen the film (docs/linking.md). ECE is the expected calibration error of the confidence of
+links. For more strategies, other packages, stress and the ceiling: ``lineage benchmark``.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 import time
@@ -80,17 +83,24 @@ def main() -> None:
     folder = os.environ.get("CYTOLINEAGE_DATA")
     if not folder:
         sys.exit("set CYTOLINEAGE_DATA to a folder with ctc/<film>/01, 01_GT, 01_ST, and embryos/")
+    asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    asked.add_argument("films", nargs="*", help="all when not given", metavar="FILM")
+    asked.add_argument("--edges", default="auto", help="learned scores of links, as in Settings")
+    given = asked.parse_args()
+    wanted, settings = given.films or [*FILMS, *EMBRYOS], lineage.Settings(edges=given.edges)
+    if unknown := sorted(set(wanted) - {*FILMS, *EMBRYOS}):
+        asked.error(f"no such film: {', '.join(unknown)}; there are {', '.join([*FILMS, *EMBRYOS])}")
     print(conditions())
     print(" ".join(f"{name:>{max(7, len(name))}}" for name in (*HEADS, *SHOWN, "ECE")))
-    for name, masks in FILMS.items():
+    for name, masks in ((name, FILMS[name]) for name in wanted if name in FILMS):
         place = Path(folder) / "ctc" / name
         labels = shuffled(open_film(place / masks, kind="labels"))
         began = time.perf_counter()
-        forest = lineage.link(labels)
+        forest = lineage.link(labels, settings=settings)
         took = time.perf_counter() - began
         error = miscalibrated(forest, case_of(labels, place / "01_GT").oracle())
         show(name, forest, took, lineage.evaluate((forest, labels), place / "01_GT") | {"ECE": error})
-    for name, scale in EMBRYOS.items():
+    for name, scale in ((name, EMBRYOS[name]) for name in wanted if name in EMBRYOS):
         truth = embryo(Path(folder) / "embryos" / f"{name}.csv.gz", scale)
         began = time.perf_counter()
         forest = lineage.link(truth.detections)

@@ -31,6 +31,8 @@ from .settings import Settings
 from .solving import solve
 from .windows import in_windows
 
+_FEWEST = 50  # links by which a film can tell whether learned scores explain it
+
 
 def link(  # noqa: PLR0913 - all but four by keyword only
     labels: Film | Detections,
@@ -163,22 +165,24 @@ def linked(graph: CandidateGraph, settings: Settings) -> Linked:
     model = _as_set(first_guess(chosen), settings)
     select = _first_selection(graph, settings, model)
     forest, costs = _solved(graph, model, settings, select)
-    steps, field = None, graph
+    steps, field, given = None, graph, settings
     noise = false_share(forest, model.appear.reach) if _believed(graph, settings) and settings.rounds else 0.0
     if noise:
         settings = replace(settings, detection=float(np.log(noise / (1 - noise))))
         forest = without_lone(forest)
-    for _ in range(settings.rounds):
+    for k in range(settings.rounds):
         worth = usual_worth(graph, costs["link"], forest)
         graph, steps = followed(field, forest) if settings.motion else (field, None)
         graph = replace(graph, detections=graph.detections.with_columns(cycle_age=ages(forest), **changes(forest)))
         learned = graph.keep(between_chosen(graph, forest)) if weighed(graph.detections) else graph
         model = _as_set(estimate(model, learned, forest), settings)
+        if k == 0 and (scores := _likelier(field, graph, forest, model, settings)) is not None:
+            return linked(field.with_columns(learned=scores), given)
         select = _selection(graph, settings, worth, model)
         forest, costs = _solved(graph, model, settings, select)
     radius = settings.radius if settings.radius is not None else usual_radius(chosen)
     motion = _moves(field.detections) | {"steps": asdict(steps) if steps else None}
-    film = model.record() | {"false_share": noise}
+    film = model.record() | {"false_share": noise, "learned": LEARNED in graph.columns}
     forest = forest.with_record(film=film, motion=motion, candidates={"edges": len(graph), "radius": radius})
     sure = {CONFIDENCE: link_confidence(graph, costs, forest)}
     return Linked(replace(forest, detections=_plain(field.detections).with_columns(**sure)), graph, model, costs)
@@ -193,12 +197,33 @@ def _with_likeliest(detections: Detections) -> Detections:
 
 
 def _with_learned(graph: CandidateGraph, settings: Settings) -> CandidateGraph:
-    """The graph with the learned scores of its links, where they are wanted."""
-    if not settings.edges or LEARNED in graph.columns:
+    """The graph with the learned scores of its links, where they are wanted without asking the film."""
+    if settings.edges in ("", "auto") or LEARNED in graph.columns:
         return graph
-    from .learn.model import learned_costs  # here, so that linking without it loads no torch
+    from .learn.model import AUTO, learned_costs  # here, so that linking without it loads no torch
 
-    return graph.with_columns(learned=learned_costs(graph, settings.edges))
+    return graph.with_columns(learned=learned_costs(graph, AUTO if settings.edges == "always" else settings.edges))
+
+
+def _likelier(field: CandidateGraph, graph: CandidateGraph, forest: Forest, model: FilmModel, settings: Settings) -> FloatArray | None:
+    """The learned scores of the links, nats, (m,), if the film is asked and its links speak for them; else None.
+
+    They have learned from masks in 2D of which each is one cell: points, 3D films, and choices among masks or counts in them do without,
+    as do films with too few links to tell. On films that were left out of their training they helped so, see docs/linking.md.
+    """
+    masks = "area" in graph.detections.columns and "iou" in graph.columns and graph.detections.n_axes == 2
+    rivals = graph.detections.conflicts or weighed(graph.detections) or settings.merges
+    if settings.edges != "auto" or settings.edges_weight == 0 or not masks or rivals or LEARNED in graph.columns:
+        return None
+    plain = (forest.parent[graph.target] == graph.source) & (graph.dt == 1) & (forest.n_children[graph.source] == 1)
+    if plain.sum() < _FEWEST:
+        return None
+    try:
+        from .learn.choosing import costs_if_likelier  # here, so that linking without it loads no torch
+
+        return costs_if_likelier(field, graph, np.flatnonzero(plain), _costs(graph, model, settings))
+    except (ImportError, OSError, ValueError):  # torch or the weights are not there, or damaged: nobody has asked for them
+        return None
 
 
 def _first_selection(graph: CandidateGraph, settings: Settings, model: FilmModel) -> FloatArray:

@@ -99,8 +99,9 @@ class Settings:
         segment: How ``track`` segments: the name of shipped weights, a weights file, ``classical``, or ``auto``: ``nuclei-2d``
             for 2D films, for 3D ones ``nuclei-3d`` where it is shipped and else ``classical``.
         hypotheses: Whether ``track`` lets the solver choose among several segmentations where there is doubt.
-        edges: Learned scores of links that count beside the film's own model: the name of shipped weights, a weights file, or ``auto`` for
-            ``edges-2d`` or ``edges-3d``; none when empty.
+        edges: Learned scores of links that count beside the film's own model: the name of shipped weights, a weights file, or ``always``
+            for ``edges-2d`` or ``edges-3d``; with ``auto`` the film decides: ``edges-2d`` on masks in 2D whose links they explain
+            better than the film's own model does; none when empty.
         edges_weight: How much they count, from 0 (the film's own model alone) to 1 (the learned scores alone).
         denoise: How ``track`` denoises the film before it segments and measures: the name of shipped weights or a weights file; not at
             all when empty.
@@ -130,8 +131,8 @@ class Settings:
     segment: str = "auto"
     hypotheses: bool = False
     denoise: str = ""
-    edges: str = ""
-    edges_weight: float = 0.5
+    edges: str = "auto"
+    edges_weight: float = 0.3
     weights: Weights = Weights()
 
     def __post_init__(self) -> None:

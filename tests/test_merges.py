@@ -66,7 +66,7 @@ def met():
 @pytest.fixture(scope="module")
 def plain(met):
     """The lineages of the same film without a word for merges."""
-    return link(met[0])
+    return link(met[0], settings=Settings(edges=""))  # as merges do
 
 
 def at(forest, frame, label):
@@ -110,7 +110,7 @@ def test_without_the_setting_nothing_is_said_of_it(plain):
 
 def test_a_film_without_meetings_is_left_as_it_is():
     film = meeting((), mother=True)
-    plain, asked = link(film), link(film, settings=MERGES)
+    plain, asked = link(film, settings=Settings(edges="")), link(film, settings=MERGES)  # merges do without learned scores
     assert_same(plain, asked)
     assert asked.certificate.objective == plain.certificate.objective
     assert asked.record["merges"] == {"meetings": 0, "masks": 0, "possible": 0, "rate": 0.01}

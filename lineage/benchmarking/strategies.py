@@ -94,9 +94,11 @@ _OURS = (
     Strategy("sisters", "the best assignment by likelihood, then sisters by the cost of pairs", _by_sisters),
     Strategy.of("distance", Settings(scores=("distance",), motion=False), "our programme with distances only"),
     Strategy.of("distance+motion", Settings(scores=("distance",)), "our programme with distances, the field's movement undone"),
-    Strategy.of("greedy", Settings(solver="greedy"), "our costs, chosen greedily"),
-    Strategy.of("learned+greedy", Settings(edges="auto", solver="greedy"), "our costs with learned scores, chosen greedily"),
-    Strategy.of("learned+ilp", Settings(edges="auto"), "our programme with learned scores"),
+    Strategy.of("greedy", Settings(edges="", solver="greedy"), "our costs, chosen greedily"),
+    Strategy.of(
+        "learned+greedy", Settings(edges="always", edges_weight=0.5, solver="greedy"), "our costs with learned scores, chosen greedily"
+    ),
+    Strategy.of("learned+ilp", Settings(edges="always"), "our programme with learned scores"),
     Strategy.of("auto", Settings(), "our programme with our defaults"),
 )
 _PEERS = tuple(

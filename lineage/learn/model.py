@@ -60,10 +60,17 @@ class EdgeModel:
     def scores(self, graph: CandidateGraph) -> FloatArray:
         """Cost of every candidate link, nats: minus its log-odds against the target having no parent; (m,).
 
+        It is worked out on one thread: sums are then taken in one order, and give the same bits on every machine and worker.
+
         Args:
             graph: Candidate links as ``lineage.linking.candidate_graph`` makes them.
         """
-        return -self.calibration(self.raw(Batch.of(facts(graph))))
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            return -self.calibration(self.raw(Batch.of(facts(graph))))
+        finally:
+            torch.set_num_threads(threads)
 
     def raw(self, batch: Batch) -> FloatArray:
         """What the network says before calibration; (m,)."""

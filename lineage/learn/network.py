@@ -25,7 +25,7 @@ from .facts import CELL, LINK, REACH, Facts
 
 _RINGS = (0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 4.5)  # distances, in cell diameters, that a neighbour is told apart by
 _PAIR = len(_RINGS) + 2 * REACH + 1 + 2
-_AT_ONCE = 8192  # cells (links: 16 times as many) computed at a time when nothing is learned, which bounds the memory
+_AT_ONCE = 512  # cells (links: 16 times as many) computed at a time when nothing is learned: little memory, and what fits in a cache
 
 
 @dataclass(frozen=True)
