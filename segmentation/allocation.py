@@ -6,6 +6,8 @@ third of the whole prediction. Keeping freed blocks (at most `KEPT` bytes) costs
 
 import ctypes
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 
 KEPT = 1 << 30
@@ -23,3 +25,16 @@ def keep_memory() -> bool:
         return False
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     return mallopt is not None and bool(mallopt(_MMAP_THRESHOLD, KEPT) and mallopt(_TRIM_THRESHOLD, KEPT))
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let networks compute on one thread while the block lasts: sums are then taken in one order, and give the same bits everywhere."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -55,7 +55,7 @@ def track(
         bool | None, typer.Option("--hypotheses/--no-hypotheses", help="Let the solver choose among segmentations where there is doubt.")
     ] = None,
     denoise: Annotated[str | None, typer.Option(help="Denoise the film first: a shipped denoiser or a weights file.")] = None,
-    edges: Annotated[str | None, typer.Option(help="Learned scores of links: auto, a shipped name, or a weights file.")] = None,
+    edges: Annotated[str | None, typer.Option(help="Learned links: auto (the film decides), a name, a file, '' for none.")] = None,
     solver: Annotated[str | None, typer.Option(help="auto, dual, highs, pulp, pulp:NAME or greedy.")] = None,
     gap: Annotated[float | None, typer.Option(help="Relative gap to the optimum that is good enough.")] = None,
     time_limit: Annotated[float | None, typer.Option(help="Seconds that a solver may take.")] = None,
@@ -69,9 +69,17 @@ def track(
     ] = Gaps.leave,
     score: Annotated[list[_Score] | None, typer.Option(help="Evidence to use; repeat for several.", show_default=False)] = None,
     settings: SettingsFile = None,
+    memory: Annotated[
+        str | None, typer.Option(help="For films larger than memory: what each process may take, such as 4GB; work is kept in OUT.pieces.")
+    ] = None,
+    workers: Annotated[int | None, typer.Option(help="Work in so many processes on this machine (needs Dask).")] = None,
+    scheduler: Annotated[str | None, typer.Option(help="Work on the cluster of this Dask scheduler, such as tcp://host:8786.")] = None,
     json_to: Json = None,
 ) -> None:
-    """Find the lineages of a film: segment, link, and write all results into one folder."""
+    """Find the lineages of a film: segment, link, and write all results into one folder.
+
+    With --memory, --workers or --scheduler the film is worked on piece by piece, and the same command goes on where it was stopped.
+    """
     from lineage import pipeline
 
     chosen = tuple(score.value for score in score) if score else None
@@ -81,9 +89,25 @@ def track(
     command = " ".join(["lineage", *sys.argv[1:]])
     sizes: dict[str, Any] = {"scale": numbers(scale), "interval": interval}
     chosen_files: dict[str, Any] = {"labels": labels, "truth": truth, "gaps": gaps.value}
-    done = pipeline.run(film, out, **chosen_files, settings=wanted, command=command, progress=bar, **sizes)
+    resources = _resources(memory, workers, scheduler)
+    how: dict[str, Any] = {"settings": wanted, "command": command, "resources": resources, "tell": _tell, "progress": bar}
+    done = pipeline.run(film, out, **chosen_files, **how, **sizes)
     _outcome(done, gaps.value, to_stderr=json_to == "-")
     report(done.scores, json_to, {"film": str(film or labels)})
+
+
+def _resources(memory: str | None, workers: int | None, scheduler: str | None) -> Any:  # noqa: ANN401 - Resources, or None
+    """What a run may take and who does the work; None when nothing was said, and the film is worked on whole."""
+    from lineage.pieces import Resources, bytes_of
+
+    if memory is None and workers is None and scheduler is None:
+        return None
+    given: dict[str, Any] = {"workers": workers, "scheduler": scheduler, "memory": None if memory is None else bytes_of(memory)}
+    return Resources(**{name: value for name, value in given.items() if value is not None})
+
+
+def _tell(what: str) -> None:
+    print(what, file=sys.stderr)
 
 
 def _outcome(done: Any, gaps: str = "split", *, to_stderr: bool = False) -> None:  # noqa: ANN401 - a Run; its module is slow to import

@@ -118,7 +118,8 @@ class Workers:
             number[future] = k
             return future
 
-        ready = as_completed([submit(k) for _, k in zip(range(_AHEAD * max(cores, 1)), waiting, strict=False)])
+        first = [submit(k) for _, k in zip(range(_AHEAD * max(cores, 1)), waiting, strict=False)]
+        ready = as_completed(first, loop=self.client.loop)
         try:
             for future in ready:
                 k = number.pop(future)

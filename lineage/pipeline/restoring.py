@@ -4,12 +4,33 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from lineage.arrays import Array
 from lineage.films import OpenedFilm
+from lineage.pieces import digest_of_file
+
+
+def neighbours(name: str) -> int:
+    """How many frames on either side of a frame a denoiser looks at; none when there is no denoiser."""
+    if not name:
+        return 0
+    import restoration
+
+    model: Any = restoration.load(name)
+    return int(model.frames) // 2
+
+
+def weights_of(name: str) -> str:
+    """Digest of the weights of a denoiser; empty where there is none of this name."""
+    import restoration
+
+    shipped = Path(restoration.__file__).parent / "weights" / f"{name}.safetensors"
+    file = shipped if shipped.is_file() else Path(name)
+    return digest_of_file(file) if name and file.is_file() else ""
 
 
 def denoised(film: OpenedFilm, name: str) -> OpenedFilm:

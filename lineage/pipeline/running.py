@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from lineage.arrays import Film, Progress, silent
+from lineage.arrays import Progress, silent
 from lineage.detections import checked_scale
 from lineage.evaluation import evaluate
 from lineage.films import OpenedFilm, known_sizes, open_film
@@ -20,6 +21,7 @@ from lineage.films.ome_zarr import is_zarr
 from lineage.forest import Forest
 from lineage.formats import ctc, geff, write
 from lineage.linking import link
+from lineage.pieces import Resources
 from lineage.provenance import provenance, write_json
 from lineage.report import report
 from lineage.settings import Settings
@@ -27,6 +29,7 @@ from lineage.solvers import solver_named
 
 from .choosing import linked_hypotheses
 from .restoring import denoised
+from .scaling import LABELS, hand_over, in_pieces, pieces_of
 from .segmenting import segment, segmented_to_disk
 
 OUTPUTS = (
@@ -37,6 +40,8 @@ OUTPUTS = (
     "overview.png",
     "report.html",
     "run.json",
+    "times.json",
+    "labels.zarr",
     "metrics.json",
     "film.tif",
     "truth",
@@ -87,6 +92,8 @@ def run(  # noqa: PLR0913 - all but two by keyword only
     settings: Settings = Settings(),  # noqa: B008 - frozen
     gaps: ctc.Gaps = "split",
     command: str = "",
+    resources: Resources | None = None,
+    tell: Callable[[str], None] = lambda _: None,
     progress: Progress[Any] = silent,
 ) -> Run:
     """Track a film on disk and write all results into one folder.
@@ -104,6 +111,11 @@ def run(  # noqa: PLR0913 - all but two by keyword only
         settings: What to change of the defaults.
         gaps: What the masks of ``ctc`` do with missed frames and with masks of two cells: ``split`` or ``fill`` (see ``ctc.write``).
         command: The command line, for the record.
+        resources: For films larger than memory, and for many processes: how much memory each may take, and who does the work. Pieces of
+            work are then kept in a folder beside ``out``, so that the same call goes on where one was stopped; the masks that are
+            made are among the results as ``labels.zarr``, and times are in ``times.json``, so that all else is the same to the byte
+            whoever did the work.
+        tell: Is told where the dashboard of the workers is.
         progress: Wraps the loops over frames.
 
     Raises:
@@ -111,56 +123,129 @@ def run(  # noqa: PLR0913 - all but two by keyword only
         OSError: The folder cannot be written.
     """
     began = time.perf_counter()
+    job = _job(film, labels, truth, settings, scale=scale, interval=interval)
+    Path(out).absolute().parent.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        pieces = None if resources is None else stack.enter_context(pieces_of(out))
+        folder = stack.enter_context(new_folder(out, OUTPUTS.__contains__))
+        if resources is None or pieces is None:
+            found = _found(job, settings, folder, progress)
+        else:
+            found = _found_in_pieces(job, settings, folder, pieces, resources, tell=tell, progress=progress)
+        scores = None if truth is None else evaluate((found.forest, found.labels), truth, progress=progress)
+        _write_results(found, job.given, folder, gaps=gaps, progress=progress)
+        facts: dict[str, Any] = {"command": command, "seconds": time.perf_counter() - began, "scale": job.scale, "interval": job.interval}
+        inputs = {name: path for name, path in (("film", film), ("labels", labels), ("truth", truth)) if name not in found.inputs}
+        record = provenance(found.forest, settings, inputs, **facts)
+        record["inputs"] |= found.inputs
+        if found.seconds is not None:
+            write_json(
+                {name: record.pop(name) for name in ("command", "made", "seconds")} | {"stages": found.seconds}, folder / "times.json"
+            )
+        write_json(record, folder / "run.json")
+        report(found.forest, job.film, found.labels, folder / "report.html", scores=scores, record=record, progress=progress)
+        if scores is not None:
+            write_json(scores, folder / "metrics.json")
+        (folder / "labels.npy").unlink(missing_ok=True)
+    return Run(found.forest, scores, Path(out))
+
+
+@dataclass(frozen=True, eq=False)
+class _Job:
+    """What is to be tracked, opened and checked.
+
+    Attributes:
+        film, masks: One of them may be None.
+        scale: Size of a pixel along each axis, physical units.
+        interval: Seconds between frames; None when not known.
+    """
+
+    film: OpenedFilm | None
+    masks: OpenedFilm | None
+    scale: tuple[float, ...]
+    interval: float | None
+
+    @property
+    def given(self) -> OpenedFilm:
+        """The film, or else the masks."""
+        given = self.film or self.masks
+        assert given is not None
+        return given
+
+
+@dataclass(frozen=True, eq=False)
+class _Found:
+    """What was found.
+
+    Attributes:
+        forest: The lineages.
+        labels: The label film that they speak of.
+        masks: The one that other readers of the results can open, if there is one.
+        inputs: Fingerprints of the inputs that are known already.
+        seconds: What the stages took, if that was kept.
+    """
+
+    forest: Forest
+    labels: OpenedFilm
+    masks: OpenedFilm | None
+    inputs: dict[str, Any] = field(default_factory=dict)
+    seconds: dict[str, float] | None = None
+
+
+def _job(
+    film: str | Path | None,
+    labels: str | Path | None,
+    truth: str | Path | None,
+    settings: Settings,
+    *,
+    scale: Sequence[float] | None,
+    interval: float | None,
+) -> _Job:
+    """Open what is given; what cannot work is said before the work begins."""
     if film is None and labels is None:
         raise ValueError("nothing to track: give a film, or label masks")
     opened = None if film is None else open_film(film)
     masks = None if labels is None else open_film(labels, kind="labels")
-    given = opened or masks
-    assert given is not None
     if opened is not None and masks is not None and opened.shape != masks.shape:
         raise ValueError(f"the film has shape {opened.shape}, but its labels have {masks.shape}")
     if settings.hypotheses and masks is not None:
         raise ValueError("hypotheses are for films that are segmented here, but label masks were given: leave one of the two out")
-    if truth is not None:
-        _check_truth(truth, given)
-    solver_named(settings.solver)  # what cannot work is said before the work begins
     known, seconds = known_sizes(opened, masks)
-    sizes = checked_scale(scale if scale is not None else known, len(given.shape) - 1)
-    seconds = interval if interval is not None else seconds
-    seen = None if opened is None else denoised(opened, settings.denoise)
-    Path(out).absolute().parent.mkdir(parents=True, exist_ok=True)
-    with new_folder(out, OUTPUTS.__contains__) as folder:
-        forest, label_film = _linked(seen, masks, settings, scale=sizes, interval=seconds, folder=folder, progress=progress)
-        scores = None if truth is None else evaluate((forest, label_film), truth, progress=progress)
-        _write_results(forest, label_film, given, masks, folder, gaps=gaps, progress=progress)
-        facts = {"command": command, "seconds": time.perf_counter() - began, "scale": sizes, "interval": seconds}
-        inputs = {"film": film, "labels": labels, "truth": truth}
-        record = provenance(forest, settings, inputs, **facts)
-        write_json(record, folder / "run.json")
-        report(forest, opened, label_film, folder / "report.html", scores=scores, record=record, progress=progress)
-        if scores is not None:
-            write_json(scores, folder / "metrics.json")
-        (folder / "labels.npy").unlink(missing_ok=True)
-    return Run(forest, scores, Path(out))
+    job = _Job(opened, masks, (), interval if interval is not None else seconds)
+    if truth is not None:
+        _check_truth(truth, job.given)
+    solver_named(settings.solver)
+    return replace(job, scale=checked_scale(scale if scale is not None else known, len(job.given.shape) - 1))
 
 
-def _linked(  # noqa: PLR0913 - all but three by keyword only
-    film: OpenedFilm | None,
-    masks: OpenedFilm | None,
-    settings: Settings,
-    *,
-    scale: Sequence[float],
-    interval: float | None,
-    folder: Path,
-    progress: Progress[Any],
-) -> tuple[Forest, OpenedFilm]:
+def _found(job: _Job, settings: Settings, folder: Path, progress: Progress[Any]) -> _Found:
     """The lineages and the label film that they speak of, by whichever way the settings ask for."""
+    how: dict[str, Any] = {"interval": job.interval, "progress": progress}
+    film = None if job.film is None else denoised(job.film, settings.denoise)
+    masks = job.masks
     if masks is None:
         assert film is not None
         if settings.hypotheses:
-            return linked_hypotheses(film, settings, scale=scale, interval=interval, folder=folder, progress=progress)
-        masks = segmented_to_disk(film, settings.segment, scale, folder, progress)
-    return link(masks, film, scale, settings, interval=interval, progress=progress), masks
+            return _Found(*linked_hypotheses(film, settings, scale=job.scale, folder=folder, **how), None)
+        masks = segmented_to_disk(film, settings.segment, job.scale, folder, progress)
+    return _Found(link(masks, film, job.scale, settings, **how), masks, job.masks)
+
+
+def _found_in_pieces(  # noqa: PLR0913 - all but five by keyword only
+    job: _Job,
+    settings: Settings,
+    folder: Path,
+    pieces: Path,
+    resources: Resources,
+    *,
+    tell: Callable[[str], None],
+    progress: Progress[Any],
+) -> _Found:
+    """The same, piece by piece; masks that are made become one of the results."""
+    how: dict[str, Any] = {"scale": job.scale, "interval": job.interval, "tell": tell, "progress": progress}
+    done = in_pieces(job.film, job.masks, settings, pieces, resources, **how)
+    masks = job.masks or open_film(hand_over(pieces / LABELS, folder), kind="labels")
+    return _Found(done.forest, done.labels, masks, done.inputs, done.seconds)
 
 
 def _check_truth(truth: str | Path, film: OpenedFilm) -> None:
@@ -176,13 +261,12 @@ def _zarr(film: OpenedFilm | None) -> Path | None:
     return film.path if film is not None and film.path is not None and is_zarr(film.path) else None
 
 
-def _write_results(  # noqa: PLR0913 - all but five by keyword only
-    forest: Forest, labels: Film, film: OpenedFilm, masks: OpenedFilm | None, folder: Path, *, gaps: ctc.Gaps, progress: Progress[Any]
-) -> None:
+def _write_results(found: _Found, film: OpenedFilm, folder: Path, *, gaps: ctc.Gaps, progress: Progress[Any]) -> None:
     from lineage.plot import overview
 
+    forest, labels = found.forest, found.labels
     write(forest, folder / "lineages.csv")
     write(forest, folder / "lineages.gexf")
-    geff.write(forest, folder / "lineages.geff", labels_path=_zarr(masks), image_path=_zarr(film))
+    geff.write(forest, folder / "lineages.geff", labels_path=_zarr(found.masks), image_path=_zarr(film))
     ctc.write(forest, folder / "ctc", labels=labels, gaps=gaps, progress=progress)
     overview(forest, film, labels, folder / "overview.png")

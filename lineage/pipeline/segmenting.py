@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 from lineage.arrays import Array, Progress, silent
 from lineage.films import OpenedFilm, open_film, save_labels
 from lineage.measure import compact
+from lineage.pieces import digest_of_file
 
 Segment = Callable[[Array], Array]
 
@@ -37,6 +39,22 @@ def segmenter(name: str, *, n_axes: int = 2, scale: Sequence[float] = ()) -> Seg
         return lambda image: segmentation.classical(image, scale=relative)
     predict: Segment = model_named(name, n_axes).predict
     return predict
+
+
+def one_thread() -> AbstractContextManager[None]:
+    """Let networks compute on one thread while the block lasts, so that they say the same to the bit on every machine."""
+    from segmentation import allocation
+
+    return allocation.one_thread()
+
+
+def weights_of(name: str) -> str:
+    """Digest of the weights that a name stands for; empty where there are none."""
+    import segmentation
+
+    shipped = Path(segmentation.__file__).parent / "weights" / f"{name}.safetensors"
+    file = shipped if shipped.is_file() else Path(name)
+    return digest_of_file(file) if name and file.is_file() else ""
 
 
 def automatic(name: str, n_axes: int) -> str:

@@ -66,7 +66,7 @@ def link_in_stretches(
     Raises:
         ValueError: Settings that need the whole film at once, cells that make no sense, or too little memory.
     """
-    _check(settings)
+    check(settings)
     count = cells.count
     stretches = cut(count, memory, settings.overlap)
     if len(stretches) > 1 and settings.min_cycle is not None:
@@ -100,7 +100,12 @@ class Counted:
         return iter(self.things)
 
 
-def _check(settings: Settings) -> None:
+def check(settings: Settings) -> None:
+    """Refuse settings that cannot be used on a film in pieces, before any work.
+
+    Raises:
+        ValueError: One is set.
+    """
     for name in ("hypotheses", "merges"):
         if getattr(settings, name):
             raise ValueError(f"{name} cannot be used on a film in pieces: leave the memory limit and the workers out, or {name}")

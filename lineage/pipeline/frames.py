@@ -1,0 +1,245 @@
+"""Frames: every frame of a film restored, segmented and measured once, by whichever process comes to it, and kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lineage import __version__
+from lineage.arrays import Array, IntArray
+from lineage.detections import Detections
+from lineage.films import OpenedFilm, open_film
+from lineage.films.zarr_writing import write_frame
+from lineage.measure import label_image, measure
+from lineage.pieces import Note, Store, digest, digest_of_array
+from lineage.stretches import Part
+
+from .restoring import denoised, neighbours
+from .segmenting import one_thread, segmenter
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the frames of a film are and what is to be done with each.
+
+    Attributes:
+        store: Where the pieces go.
+        film: The images; None when there are only masks.
+        masks: The masks; those that are made here go there too.
+        made: Whether they are made here.
+        segment: How; see ``segmenter``.
+        denoise: What restores the images; empty for nothing.
+        recipe: Digest of all that says how: versions, methods, their weights.
+        scale: Size of a pixel along each axis, physical units.
+        interval: Seconds between frames; None when not known.
+    """
+
+    store: Store
+    film: Path | None
+    masks: Path
+    made: bool
+    segment: str
+    denoise: str
+    recipe: str
+    scale: tuple[float, ...]
+    interval: float | None
+
+    @property
+    def image(self) -> OpenedFilm | None:
+        """The images as they are, opened."""
+        return None if self.film is None else _opened(self.film, "image", _dated(self.film))
+
+    @property
+    def seen(self) -> OpenedFilm | None:
+        """The images as they are looked at, restored where that is wanted."""
+        return None if self.film is None else _restored(self.film, self.denoise, _dated(self.film))
+
+    @property
+    def labels(self) -> OpenedFilm:
+        """The masks, opened."""
+        return _opened(self.masks, "labels", _dated(self.masks))
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The task of one frame."""
+
+    source: Source
+    number: int
+
+    def __str__(self) -> str:
+        return f"frame {self.number}"
+
+    @property
+    def name(self) -> str:
+        """What its piece is called."""
+        return f"frames/{self.number:06d}"
+
+    @property
+    def signature(self) -> list[list[Any]] | None:
+        """Names, sizes and dates of the files that it depends on; None where they are not known."""
+        source, files = self.source, list[Path]()
+        for film, numbers in ((source.image, self.around), (None if source.made else source.labels, range(self.number, self.number + 1))):
+            for t in numbers if film is not None else ():
+                assert film is not None
+                found = film.sources(t)
+                if found is None:
+                    return None
+                files += found
+        try:
+            status = [(path, path.stat()) for path in files]
+        except FileNotFoundError:
+            return None
+        return [[str(path), found.st_size, found.st_mtime_ns] for path, found in status]
+
+    @property
+    def around(self) -> range:
+        """The frames of the film that it is made from."""
+        reach = neighbours(self.source.denoise) if self.source.film is not None else 0
+        last = len(self.source.image or ()) - 1
+        return range(max(0, self.number - reach), min(last, self.number + reach) + 1)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What became of a frame.
+
+    Attributes:
+        cells: How many there are.
+        digest: Digest of their measurements, their masks and the picture.
+        picture: Digest of the picture as it was read.
+        mask: Digest of the masks.
+    """
+
+    cells: int
+    digest: str
+    picture: str
+    mask: str
+
+
+def measured(task: Frame) -> Measured:
+    """Make sure that a frame is segmented and measured, and say what it holds; what is wrong with it is said with its number.
+
+    A frame whose files have not changed is not even read. The masks are written before the piece, and the piece is taken back before
+    its masks are changed, so that a piece that is there always speaks of the masks that are there.
+    """
+    source, store, signature = task.source, task.source.store, task.signature
+    note = store.note(task.name)
+    if note is not None and signature is not None and note.facts["signature"] == signature and _stands(task, note):
+        return _said(note)
+    try:
+        pictures = [digest_of_array(source.image[t]) for t in task.around] if source.image is not None else []
+        given = None if source.made else label_image(source.labels[task.number], task.number)
+        key = digest(source.recipe, pictures, None if given is None else digest_of_array(given))
+        if note is not None and note.key == key and _stands(task, note):  # other files, the same pixels
+            return _said(store.write(task.name, key, store.read(task.name), {**note.facts, "signature": signature}))
+        with one_thread() if source.denoise or source.segment not in ("", "classical") else nullcontext():
+            image = None if source.seen is None else _finite(source.seen[task.number])
+            labels = given
+            if labels is None:
+                store.drop(task.name)
+                labels = np.asarray(_how(source.segment, source.scale)(image)).astype(np.uint32)
+    except ValueError as error:
+        prefix = "" if f"frame {task.number}" in str(error) else f"frame {task.number}: "
+        raise ValueError(f"{prefix}{error}") from error
+    if image is not None and image.shape != labels.shape:
+        raise ValueError(f"image frame {task.number} has shape {image.shape}, but its labels have {labels.shape}")
+    if source.made:
+        write_frame(source.masks, task.number, labels)
+    columns = measure(labels, np.array(source.scale), image)
+    facts = {"signature": signature, "recipe": source.recipe, "cells": len(columns["label"]), "mask": digest_of_array(labels)}
+    facts["picture"] = pictures[task.number - task.around.start] if pictures else ""
+    facts["files"] = len(source.labels.sources(task.number) or ()) if source.made else 0
+    return _said(store.write(task.name, key, columns, facts))
+
+
+@dataclass(frozen=True)
+class FrameCells:
+    """The cells of frames that were measured; see ``stretches.Cells``.
+
+    Attributes:
+        source: Where their pieces and masks are.
+        frames: What became of each frame.
+    """
+
+    source: Source
+    frames: tuple[Measured, ...]
+
+    @cached_property
+    def count(self) -> IntArray:
+        """Cells in every frame; int (T,)."""
+        return np.array([frame.cells for frame in self.frames], np.int64)
+
+    def part(self, first: int, last: int) -> Part:
+        """The cells, masks and pictures of some frames."""
+        source = self.source
+        tables: list[Mapping[str, Array]] = [source.store.read(Frame(source, t).name) for t in range(first, last)]
+        cells = Detections.from_tables(tables, len(source.scale), source.scale)
+        seen = None if source.seen is None else clipped(source.seen, first, last)
+        return Part(replace(cells, interval=source.interval), clipped(source.labels, first, last), seen)
+
+    def digest(self, first: int, last: int) -> str:
+        """Digest of all that these frames hold."""
+        return digest(self.source.denoise, self.source.interval, [frame.digest for frame in self.frames[first:last]])
+
+
+def clipped(film: OpenedFilm, first: int, last: int) -> OpenedFilm:
+    """Some frames of a film, as a film."""
+    read: Callable[[int], Array] = lambda t: film[first + t]  # noqa: E731
+    return replace(film, shape=(last - first, *film.shape[1:]), read=read, numbers=film.numbers[first:last])
+
+
+def recipe_of(segment: str, denoise: str, scale: Sequence[float], weights: Sequence[str]) -> str:
+    """Digest of how frames are worked on.
+
+    Args:
+        segment: How they are segmented; empty when masks are given.
+        denoise: What restores them.
+        scale: Size of a pixel along each axis.
+        weights: Digests of the weights of both.
+    """
+    return digest(__version__, segment, denoise, list(map(float, scale)), list(weights))
+
+
+def _said(note: Note) -> Measured:
+    facts = note.facts
+    return Measured(facts["cells"], digest(note.digest, facts["mask"], facts["picture"]), facts["picture"], facts["mask"])
+
+
+def _stands(task: Frame, note: Note) -> bool:
+    """Whether a piece was made in the way that is wanted, and the masks that it speaks of are there."""
+    source = task.source
+    return note.facts["recipe"] == source.recipe and (
+        not source.made or note.facts["files"] == len(source.labels.sources(task.number) or ())
+    )
+
+
+def _finite(image: Array) -> Array:
+    if image.dtype.kind == "f" and (holes := int(np.isnan(image).sum())):
+        raise ValueError(f"it has {holes} pixels that are NaN: fill them before tracking")
+    return image
+
+
+def _dated(path: Path) -> int:
+    return path.stat().st_mtime_ns
+
+
+@lru_cache(maxsize=8)
+def _opened(path: Path, kind: Any, _date: int) -> OpenedFilm:  # noqa: ANN401 - a Kind
+    return open_film(path, kind=kind)
+
+
+@lru_cache(maxsize=2)
+def _restored(path: Path, name: str, date: int) -> OpenedFilm:
+    return denoised(_opened(path, "image", date), name)
+
+
+@lru_cache(maxsize=2)
+def _how(name: str, scale: tuple[float, ...]) -> Any:  # noqa: ANN401 - a Segment
+    return segmenter(name, n_axes=len(scale), scale=scale)
