@@ -132,6 +132,38 @@ def test_a_scheduler_that_cannot_be_reached(tmp_path, monkeypatch):
         pass
 
 
+def test_a_scheduler_that_dies_is_said(tmp_path):
+    """A cluster of its own: a scheduler and a worker as they are started on a cluster."""
+    told = tmp_path / "scheduler.json"
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": tmp_path}
+    start = [sys.executable, "-m", "dask"]
+    quiet["env"] = {**os.environ, "PYTHONPATH": str(Path.cwd())}
+    scheduler = subprocess.Popen(
+        [*start, "scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", told], **quiet
+    )
+    worker = subprocess.Popen([*start, "worker", "--scheduler-file", told, "--no-dashboard", "--nthreads", "1"], **quiet)
+    try:
+        while not told.exists():
+            time.sleep(0.05)
+        client = distributed.Client(scheduler_file=str(told), set_as_default=False, timeout=30)
+        client.wait_for_workers(1, timeout=60)
+        done = []
+        with (
+            spreading(Resources(client=client), tmp_path) as spread,
+            pytest.raises(ConnectionError, match=r"^the connection to the scheduler is lost"),
+        ):
+            for number, _ in spread(time.sleep, [0.05] * 400):
+                done.append(number)
+                if len(done) == 5:
+                    scheduler.kill()
+        assert 5 <= len(done) < 400
+        client.close(timeout=1)
+    finally:
+        for process in (scheduler, worker):
+            process.kill()
+            process.wait()
+
+
 class Pretended:
     """A client whose workers answer as they are told to."""
 
@@ -143,6 +175,9 @@ class Pretended:
 
     def scheduler_info(self, n_workers):
         return {"workers": {f"tcp://w:{k}": {"nthreads": 1} for k in range(self.workers)}}
+
+    def run_on_scheduler(self, ask, place):
+        return ask(place)
 
     def run(self, ask, place):
         versions, sees = ask(place)

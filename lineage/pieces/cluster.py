@@ -48,21 +48,24 @@ def _checked(client: Any, place: Path, tell: Callable[[str], None]) -> Spread:  
     """The spread of a client whose workers can do the work.
 
     Raises:
-        ConnectionError: There is no worker, or one cannot.
+        ConnectionError: There is no worker, or one of them or the scheduler cannot.
     """
     workers = client.scheduler_info(n_workers=-1)["workers"]
     if not workers:
         raise ConnectionError(f"the scheduler {client.scheduler.address} has no workers: start some with 'dask worker'")
     ask = _question()
     mine, _ = ask(str(place))
-    for address, (theirs, sees) in client.run(ask, str(place.absolute())).items():
+    seen = str(place.absolute())
+    answers = {f"the worker {address}": said for address, said in client.run(ask, seen).items()}
+    versions, _ = client.run_on_scheduler(ask, seen)  # it reads what tasks are, so it must know the words, but it touches no file
+    for who, (theirs, sees) in {f"the scheduler {client.scheduler.address}": (versions, True), **answers}.items():
         if theirs["cytolineage"] == "none":
-            raise ConnectionError(f"the worker {address} has no cytolineage: install {mine['cytolineage']} there")
+            raise ConnectionError(f"{who} has no cytolineage: install {mine['cytolineage']} there")
         if other := [name for name in mine if theirs[name] != mine[name]]:
             name = other[0]
-            raise ConnectionError(f"the worker {address} has {name} {theirs[name]}, but here it is {mine[name]}: install the same version")
+            raise ConnectionError(f"{who} has {name} {theirs[name]}, but here it is {mine[name]}: install the same version")
         if not sees:
-            raise ConnectionError(f"the worker {address} does not see {place.absolute()}: all must see the same files by the same names")
+            raise ConnectionError(f"{who} does not see {seen}: all must see the same files by the same names")
     tell(f"{len(workers)} worker{'s' * (len(workers) != 1)}, dashboard at {client.dashboard_link}")
     return Workers(client)
 

@@ -176,6 +176,11 @@ class FrameCells:
         """Cells in every frame; int (T,)."""
         return np.array([frame.cells for frame in self.frames], np.int64)
 
+    @property
+    def masks(self) -> bool:
+        """They have masks."""
+        return True
+
     def part(self, first: int, last: int) -> Part:
         """The cells, masks and pictures of some frames."""
         source = self.source

@@ -98,7 +98,8 @@ def run(  # noqa: PLR0913 - all but two by keyword only
 ) -> Run:
     """Track a film on disk and write all results into one folder.
 
-    The folder appears when everything is done: ``lineages.csv``, ``lineages.gexf``, ``lineages.geff``, ``ctc/`` (masks and table),
+    The folder appears when everything is done: ``lineages.csv``, ``lineages.gexf``, ``lineages.geff``, ``ctc/`` (masks and table; left out
+    of films with more tracklets than it can hold),
     ``overview.png``, ``report.html``, ``run.json``, and ``metrics.json`` when the truth is given. An older result there is replaced.
 
     Args:
@@ -135,9 +136,8 @@ def run(  # noqa: PLR0913 - all but two by keyword only
         scores = None if truth is None else evaluate((found.forest, found.labels), truth, progress=progress)
         _write_results(found, job.given, folder, gaps=gaps, progress=progress)
         facts: dict[str, Any] = {"command": command, "seconds": time.perf_counter() - began, "scale": job.scale, "interval": job.interval}
-        inputs = {name: path for name, path in (("film", film), ("labels", labels), ("truth", truth)) if name not in found.inputs}
-        record = provenance(found.forest, settings, inputs, **facts)
-        record["inputs"] |= found.inputs
+        inputs = {"film": film, "labels": labels, "truth": truth}
+        record = provenance(found.forest, settings, inputs, fingerprints=found.inputs, **facts)
         if found.seconds is not None:
             write_json(
                 {name: record.pop(name) for name in ("command", "made", "seconds")} | {"stages": found.seconds}, folder / "times.json"
@@ -261,6 +261,11 @@ def _zarr(film: OpenedFilm | None) -> Path | None:
     return film.path if film is not None and film.path is not None and is_zarr(film.path) else None
 
 
+def fits_ctc(forest: Forest) -> bool:
+    """Whether the masks of the Cell Tracking Challenge can hold all tracklets; huge films are left without them."""
+    return int(forest.tracklet_id.max(initial=0)) <= ctc.MOST_TRACKLETS
+
+
 def _write_results(found: _Found, film: OpenedFilm, folder: Path, *, gaps: ctc.Gaps, progress: Progress[Any]) -> None:
     from lineage.plot import overview
 
@@ -268,5 +273,6 @@ def _write_results(found: _Found, film: OpenedFilm, folder: Path, *, gaps: ctc.G
     write(forest, folder / "lineages.csv")
     write(forest, folder / "lineages.gexf")
     geff.write(forest, folder / "lineages.geff", labels_path=_zarr(found.masks), image_path=_zarr(film))
-    ctc.write(forest, folder / "ctc", labels=labels, gaps=gaps, progress=progress)
+    if fits_ctc(forest):
+        ctc.write(forest, folder / "ctc", labels=labels, gaps=gaps, progress=progress)
     overview(forest, film, labels, folder / "overview.png")

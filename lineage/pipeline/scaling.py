@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -50,7 +51,8 @@ def pieces_of(out: str | Path) -> Iterator[Path]:
     """The folder of the pieces of a result, beside it, kept for this run while the block lasts."""
     out = Path(out).absolute()
     with held(out.with_name(out.name + PIECES)) as folder:
-        for left in (*out.parent.glob(f".{out.name}.*.tmp"), *out.parent.glob(f".{out.name}.*.old")):  # of a run that was killed
+        ours = re.compile(re.escape(f".{out.name}.") + r"\d+\.(tmp|old)")
+        for left in (path for path in out.parent.iterdir() if ours.fullmatch(path.name)):  # of a run that was killed
             shutil.rmtree(left, ignore_errors=True)
         yield folder
 

@@ -38,6 +38,11 @@ class Cells(Protocol):
         """Cells in every frame; int (T,)."""
         ...
 
+    @property
+    def masks(self) -> bool:
+        """Whether they have masks, or are points."""
+        ...
+
     def part(self, first: int, last: int) -> Part:
         """The cells of the frames from ``first`` to ``last``, the last one excluded."""
         ...
@@ -76,6 +81,11 @@ class SavedCells:
     def count(self) -> IntArray:
         """Cells in every frame; int (T,)."""
         return np.diff(np.searchsorted(self._mapped["frame"], np.arange(self.n_frames + 1))).astype(np.int64)
+
+    @property
+    def masks(self) -> bool:
+        """They are points."""
+        return False
 
     @property
     def detections(self) -> Detections:

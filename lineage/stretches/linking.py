@@ -17,7 +17,7 @@ from lineage.settings import Settings
 from lineage.windows import Window, solve_windows
 
 from .cells import Cells
-from .plan import A_CELL, FREE, Stretch, cut
+from .plan import A_CELL, A_MASK, A_POINT, FREE, Stretch, cut
 from .programme import Weighed
 from .weighing import Weighing, weigh
 
@@ -67,10 +67,10 @@ def link_in_stretches(
         ValueError: Settings that need the whole film at once, cells that make no sense, or too little memory.
     """
     check(settings)
-    count = cells.count
-    stretches = cut(count, memory, settings.overlap)
+    count, a_cell = cells.count, (A_CELL if settings.edges else A_MASK) if cells.masks else A_POINT
+    stretches = cut(count, memory, settings.overlap, a_cell)
     if len(stretches) > 1 and settings.min_cycle is not None:
-        raise ValueError(_NEEDS_ALL.format("min_cycle", (int(count.sum()) * A_CELL + FREE) / 10**9))
+        raise ValueError(_NEEDS_ALL.format("min_cycle", (int(count.sum()) * a_cell + FREE) / 10**9))
     tasks = [Weighing(cells, stretch, len(stretches) == 1, settings, store) for stretch in stretches]
     notes: list[Note | None] = [None] * len(tasks)
     for number, note in progress(Counted(spread(weigh, tasks), len(tasks)), "linking stretches"):
