@@ -196,7 +196,7 @@ def test_what_changed_is_done_again_and_nothing_else(cells, saved, tmp_path):
 def test_another_setting_is_another_result(saved, tmp_path):
     store = Store(tmp_path / "p")
     link_in_stretches(saved, store, memory=some(saved))
-    part = cut(saved.count, some(saved), 8)[0]
+    part = cut(saved.count, some(saved), 8, A_POINT)[0]
     before = store.note(part.name)
     link_in_stretches(saved, store, Settings(max_gap=1), memory=some(saved))
     assert store.note(part.name).key != before.key
