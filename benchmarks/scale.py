@@ -22,6 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -200,12 +201,19 @@ def linked(frames: int, cells: int, memory: str, workers: int, folder: Path) -> 
     saved, place = save_cells(truth.detections, folder / "cells"), folder / "points.pieces"
     shutil.rmtree(place, ignore_errors=True)
     place.mkdir()
-    began, given = time.perf_counter(), Resources(memory=bytes_of(memory), workers=workers)
+    began, given, stages = time.perf_counter(), Resources(memory=bytes_of(memory), workers=workers), dict[str, float]()
+
+    def timed(things: Iterable[Any], what: str) -> Iterable[Any]:
+        start = time.perf_counter()
+        yield from things
+        stages[what] = time.perf_counter() - start
+
     with spreading(given, place) as spread:
-        found = link_in_stretches(saved, Store(place), memory=given.memory, spread=spread)
+        found = link_in_stretches(saved, Store(place), memory=given.memory, spread=spread, progress=timed)
     seconds, proof = time.perf_counter() - began, found.certificate
     right = (found.columns["parent"] == truth.parent).mean()
     print(f"{len(truth)} points in {frames} frames, {len(found.stretches)} stretches, {workers} workers, {memory} each: {seconds:.0f} s")
+    print(", ".join(f"{what} {taken:.0f} s" for what, taken in stages.items()))
     print(f"cost {proof.objective:.1f}, bound {proof.bound:.1f}, gap {proof.gap:.1e} ({proof.status}); parents as in truth {right:.5f}")
 
 
