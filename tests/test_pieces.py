@@ -32,13 +32,13 @@ def test_a_piece_is_read_as_it_was_written(tmp_path):
 def test_a_piece_is_known_by_what_it_was_made_from(tmp_path):
     store = Store(tmp_path)
     assert store.note("links/0") is None
-    assert not store.has("links/0", "a")
-    store.write("links/0", "a", {})
-    assert store.has("links/0", "a")
-    assert not store.has("links/0", "b")
+    assert store.known("links/0", "a") is None
+    note = store.write("links/0", "a", {})
+    assert store.known("links/0", "a") == note
+    assert store.known("links/0", "b") is None
     store.drop("links/0")
     store.drop("links/0")
-    assert not store.has("links/0", "a")
+    assert store.known("links/0", "a") is None
 
 
 def test_equal_pieces_are_equal_bytes(tmp_path):
@@ -96,7 +96,7 @@ def test_a_full_disk_leaves_what_was_there(tmp_path, monkeypatch):
     with pytest.raises(OSError, match=re.escape(f"cannot write {tmp_path / 'x.npz'}: No space left on device")):
         store.write("x", "new", {"a": np.arange(4)})
     monkeypatch.undo()
-    assert store.has("x", "old")
+    assert store.known("x", "old") is not None
     np.testing.assert_array_equal(store.read("x")["a"], np.arange(3))
     assert [path.name for path in tmp_path.iterdir()] == ["x.npz"]
 

@@ -1,5 +1,6 @@
 """Films in pieces: the same lineages as whole, nothing done twice, everything found again, whatever dies."""
 
+import json
 import os
 import re
 import shutil
@@ -112,17 +113,11 @@ def test_the_same_command_again_does_nothing_again(place):
 
 def test_times_are_apart_from_the_result(place):
     pipeline.run(place / "film.zarr", place / "out", settings=CLASSICAL, resources=IN_PIECES, command="lineage track")
-    assert set(frames_json(place / "out" / "times.json")) == {"command", "made", "seconds", "stages"}
-    record = frames_json(place / "out" / "run.json")
+    assert set(json.loads((place / "out" / "times.json").read_text())) == {"command", "made", "seconds", "stages"}
+    record = json.loads((place / "out" / "run.json").read_text())
     assert not {"command", "made", "seconds"} & set(record)
     assert record["certificate"]["seconds"] == 0
     assert record["inputs"]["film"]["frames"] == 9
-
-
-def frames_json(path):
-    import json
-
-    return json.loads(path.read_text())
 
 
 def test_a_changed_frame_is_done_again_alone(place, film):

@@ -121,7 +121,7 @@ def _outcome(done: Any, gaps: str = "split", *, to_stderr: bool = False) -> None
         + (f", {bridged} link{'s' * (bridged != 1)} over missed frames" if bridged else ""),
         *([f"{together} (in the masks of ctc)"] if (together := said(forest, cut=gaps == "fill")) else []),
         f"cost {certificate.objective:.3f} nats, lower bound {certificate.bound:.3f}, gap {certificate.gap:.2g} "
-        f"({certificate.status}, {certificate.solver}, {certificate.seconds:.1f} s)",
+        f"({certificate.status}, {certificate.solver}{f', {certificate.seconds:.1f} s' if certificate.seconds else ''})",
         *([] if (done.folder / "ctc").exists() else [f"{len(forest.tracklets())} tracklets are more than ctc can hold: it is left out"]),
         f"results in {done.folder}: {', '.join(sorted(entry.name for entry in done.folder.iterdir()))}",
     ]

@@ -43,6 +43,18 @@ def digest_of_file(path: str | Path) -> str:
         return hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=_SIZE)).hexdigest()
 
 
+def digest_of_weights(folder: str | Path, name: str) -> str:
+    """The digest of the weights that a name stands for: shipped ones of a folder, or a file; empty where there are none.
+
+    Args:
+        folder: Holds ``NAME.safetensors`` for every name that is shipped.
+        name: One of these, or a path.
+    """
+    shipped = Path(folder) / f"{name}.safetensors"
+    file = shipped if shipped.is_file() else Path(name)
+    return digest_of_file(file) if name and file.is_file() else ""
+
+
 def _plain(value: object) -> object:
     if isinstance(value, np.generic):
         return value.item()

@@ -69,10 +69,14 @@ class Store:
         except (zipfile.BadZipFile, KeyError, TypeError, ValueError, EOFError) as error:
             raise self._damaged(name, error) from None
 
-    def has(self, name: str, key: str) -> bool:
-        """Whether a piece is there and was made from just this."""
+    def known(self, name: str, key: str) -> Note | None:
+        """What a piece holds, if it is there and was made from just this.
+
+        Raises:
+            ValueError: The piece is damaged; the message names the file.
+        """
         note = self.note(name)
-        return note is not None and note.key == key
+        return note if note is not None and note.key == key else None
 
     def read(self, name: str) -> dict[str, Array]:
         """The columns of a piece; every checksum is looked at.

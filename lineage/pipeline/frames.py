@@ -139,7 +139,7 @@ def measured(task: Frame) -> Measured:
         key = digest(source.recipe, pictures, None if given is None else digest_of_array(given))
         if note is not None and note.key == key and _stands(task, note):  # other files, the same pixels
             return _said(store.write(task.name, key, store.read(task.name), {**note.facts, "signature": signature}))
-        with one_thread() if source.denoise or source.segment not in ("", "classical") else nullcontext():
+        with one_thread() if source.segment not in ("", "classical") else nullcontext():
             image = None if source.seen is None else _finite(source.seen[task.number])
             labels = given
             if labels is None:
@@ -242,7 +242,13 @@ def _opened(path: Path, kind: Any, _date: int) -> OpenedFilm:  # noqa: ANN401 - 
 
 @lru_cache(maxsize=2)
 def _restored(path: Path, name: str, date: int) -> OpenedFilm:
-    return denoised(_opened(path, "image", date), name)
+    film = denoised(_opened(path, "image", date), name)
+
+    def read(t: int) -> Array:
+        with one_thread():
+            return film.read(t)
+
+    return replace(film, read=read) if name else film
 
 
 @lru_cache(maxsize=2)

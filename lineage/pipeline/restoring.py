@@ -11,9 +11,10 @@ import numpy as np
 
 from lineage.arrays import Array
 from lineage.films import OpenedFilm
-from lineage.pieces import digest_of_file
+from lineage.pieces import digest_of_weights
 
 
+@lru_cache(maxsize=8)
 def neighbours(name: str) -> int:
     """How many frames on either side of a frame a denoiser looks at; none when there is no denoiser."""
     if not name:
@@ -28,9 +29,7 @@ def weights_of(name: str) -> str:
     """Digest of the weights of a denoiser; empty where there is none of this name."""
     import restoration
 
-    shipped = Path(restoration.__file__).parent / "weights" / f"{name}.safetensors"
-    file = shipped if shipped.is_file() else Path(name)
-    return digest_of_file(file) if name and file.is_file() else ""
+    return digest_of_weights(Path(restoration.__file__).parent / "weights", name)
 
 
 def denoised(film: OpenedFilm, name: str) -> OpenedFilm:

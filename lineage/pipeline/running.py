@@ -99,8 +99,8 @@ def run(  # noqa: PLR0913 - all but two by keyword only
     """Track a film on disk and write all results into one folder.
 
     The folder appears when everything is done: ``lineages.csv``, ``lineages.gexf``, ``lineages.geff``, ``ctc/`` (masks and table; left out
-    of films with more tracklets than it can hold),
-    ``overview.png``, ``report.html``, ``run.json``, and ``metrics.json`` when the truth is given. An older result there is replaced.
+    of films with more tracklets than it can hold), ``overview.png``, ``report.html``, ``run.json``, and ``metrics.json`` when the truth is
+    given. An older result there is replaced.
 
     Args:
         film: Images; may be left out when labels are given.

@@ -16,9 +16,9 @@ from lineage.arrays import Progress, silent
 from lineage.films import OpenedFilm, open_film
 from lineage.films.zarr_writing import create_labels_zarr, sweep
 from lineage.forest import Forest
-from lineage.pieces import Resources, Spread, Store, digest, held, spreading
+from lineage.pieces import Resources, Spread, Store, all_done, digest, held, spreading
 from lineage.settings import Settings
-from lineage.stretches import Counted, check, link_in_stretches
+from lineage.stretches import check, link_in_stretches
 
 from .frames import Frame, FrameCells, Measured, Source, measured, recipe_of
 from .restoring import weights_of as denoiser_of
@@ -148,11 +148,7 @@ def _begin(path: Path, film: OpenedFilm, scale: Sequence[float], interval: float
 
 def _measured(source: Source, n_frames: int, spread: Spread, progress: Progress[Any]) -> tuple[Measured, ...]:
     """All frames, measured."""
-    tasks = [Frame(source, t) for t in range(n_frames)]
-    made: list[Measured | None] = [None] * n_frames
-    for t, frame in progress(Counted(spread(measured, tasks), n_frames), "frames"):
-        made[t] = frame
-    return tuple(frame for frame in made if frame is not None)
+    return tuple(all_done(spread, measured, [Frame(source, t) for t in range(n_frames)], progress=progress, what="frames"))
 
 
 def _absolute(film: OpenedFilm) -> Path:

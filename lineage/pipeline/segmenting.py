@@ -13,7 +13,7 @@ import numpy as np
 from lineage.arrays import Array, Progress, silent
 from lineage.films import OpenedFilm, open_film, save_labels
 from lineage.measure import compact
-from lineage.pieces import digest_of_file
+from lineage.pieces import digest_of_weights
 
 Segment = Callable[[Array], Array]
 
@@ -52,9 +52,7 @@ def weights_of(name: str) -> str:
     """Digest of the weights that a name stands for; empty where there are none."""
     import segmentation
 
-    shipped = Path(segmentation.__file__).parent / "weights" / f"{name}.safetensors"
-    file = shipped if shipped.is_file() else Path(name)
-    return digest_of_file(file) if name and file.is_file() else ""
+    return digest_of_weights(Path(segmentation.__file__).parent / "weights", name)
 
 
 def automatic(name: str, n_axes: int) -> str:

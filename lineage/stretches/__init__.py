@@ -8,7 +8,7 @@ just as ``lineage.link`` links it.
 """
 
 from .cells import Cells, Part, SavedCells, save_cells
-from .linking import Counted, Stretched, check, link_in_stretches
+from .linking import Stretched, check, link_in_stretches
 from .plan import Stretch, cut
 
-__all__ = ["Cells", "Counted", "Part", "SavedCells", "Stretch", "Stretched", "check", "cut", "link_in_stretches", "save_cells"]
+__all__ = ["Cells", "Part", "SavedCells", "Stretch", "Stretched", "check", "cut", "link_in_stretches", "save_cells"]

@@ -11,7 +11,7 @@ import numpy as np
 from lineage import __version__
 from lineage.arrays import Array, Progress, silent
 from lineage.certificate import Certificate
-from lineage.pieces import Note, Resources, Spread, Store, digest, here
+from lineage.pieces import Note, Resources, Spread, Store, all_done, digest, here
 from lineage.scoring.confidence import CONFIDENCE
 from lineage.settings import Settings
 from lineage.windows import Window, solve_windows
@@ -70,34 +70,15 @@ def link_in_stretches(
     count, a_cell = cells.count, (A_CELL if settings.edges else A_MASK) if cells.masks else A_POINT
     stretches = cut(count, memory, settings.overlap, a_cell)
     if len(stretches) > 1 and settings.min_cycle is not None:
-        raise ValueError(_NEEDS_ALL.format("min_cycle", (int(count.sum()) * a_cell + FREE) / 10**9))
+        needed = (int(count.sum()) * a_cell + FREE) / 10**9
+        raise ValueError(f"min_cycle needs the whole film in memory, about {needed:.1f} GB: allow that much, or leave it out")
     tasks = [Weighing(cells, stretch, len(stretches) == 1, settings, store) for stretch in stretches]
-    notes: list[Note | None] = [None] * len(tasks)
-    for number, note in progress(Counted(spread(weigh, tasks), len(tasks)), "linking stretches"):
-        notes[number] = note
-    known = [note for note in notes if note is not None]
+    known = all_done(spread, weigh, tasks, progress=progress, what="linking stretches")
     if len(stretches) == 1:
         facts = known[0].facts
         certificate = replace(Certificate(**facts["certificate"]), seconds=0.0)
         return Stretched(store.read(stretches[0].name), certificate, facts["record"], stretches)
     return _solved(Weighed.of(store, stretches, count), known, store, settings, memory=memory, progress=progress)
-
-
-_NEEDS_ALL = "{} needs the whole film in memory, about {:.1f} GB: allow that much, or leave it out"
-
-
-@dataclass(frozen=True, eq=False)
-class Counted:
-    """Things that come one by one and whose number is known, for a progress bar."""
-
-    things: Any
-    number: int
-
-    def __len__(self) -> int:
-        return self.number
-
-    def __iter__(self) -> Any:  # noqa: ANN401
-        return iter(self.things)
 
 
 def check(settings: Settings) -> None:
@@ -124,8 +105,8 @@ def _solved(film: Weighed, notes: Sequence[Note], store: Store, settings: Settin
     }
     key = digest(__version__, how, [note.digest for note in notes])
     record = {"stretches": [note.facts["record"] for note in notes]}
-    known = store.note(_LINEAGES)
-    if known is None or known.key != key:
+    known = store.known(_LINEAGES, key)
+    if known is None:
         windows: list[Window] = []
         limits: dict[str, Any] = {"time_limit": settings.time_limit, "threads": settings.threads, "progress": progress}
         certificate = solve_windows(film, len(film.count), windows.append, **how, **limits)

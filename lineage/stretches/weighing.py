@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy as np
 from lineage import __version__
 from lineage.arrays import Array
 from lineage.linking import candidate_graph, link_graph, linked
-from lineage.pieces import Note, Store, digest
+from lineage.pieces import Note, Store, digest, digest_of_weights
 from lineage.scoring.confidence import CONFIDENCE
 from lineage.settings import Settings
 
@@ -20,6 +21,7 @@ from .plan import Stretch
 
 NOBODY = np.iinfo(np.int64).min  # the parent of a cell that has none, where parents are counted from the first cell of the stretch
 NODES = ("appear", "disappear", "divide", "select")
+_LEARNED = Path(__file__).parent.parent / "learn" / "weights"  # not asked of the package itself, which loads torch
 _ELSEWHERE = ("segment", "denoise", "threads", "window")  # settings that say nothing about the links of a stretch
 
 
@@ -49,7 +51,7 @@ class Weighing:
         """Digest of all that the piece depends on."""
         plain = {name: value for name, value in asdict(self.settings).items() if name not in _ELSEWHERE}
         stretch, seen = asdict(self.stretch), self.cells.digest(self.stretch.before, self.stretch.after)
-        return digest(__version__, plain, stretch, self.whole, seen)
+        return digest(__version__, plain, digest_of_weights(_LEARNED, self.settings.edges), stretch, self.whole, seen)
 
 
 def weigh(task: Weighing) -> Note:
@@ -61,8 +63,7 @@ def weigh(task: Weighing) -> Note:
     ``parent``, ``selected``, ``link_cost`` and ``link_confidence`` instead.
     """
     key = task.key
-    known = task.store.note(task.stretch.name)
-    if known is not None and known.key == key:
+    if (known := task.store.known(task.stretch.name, key)) is not None:
         return known
     part = task.cells.part(task.stretch.before, task.stretch.after)
     settings = replace(task.settings, window=None)
