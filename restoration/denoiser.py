@@ -15,19 +15,21 @@ from numpy.typing import DTypeLike
 from restoration.care import Care
 from restoration.films import DenoisedFilm
 from restoration.judging import judge
+from restoration.lazily import Answers, DenoisedPicture, is_flat
 from restoration.losses import LEAST
 from restoration.method import Method
 from restoration.noise2noise import Noise2Noise
 from restoration.noise2void import Noise2Void
 from restoration.patches import Feed, Simulate, patches, turned, turned_back
 from restoration.pixels import as_dtype, grey_type
-from restoration.scales import Constants, Scale, describe, scale_from
+from restoration.scales import Affine, Constants, Scale, describe, scale_from
 from restoration.views import check_length, film_of, stack_of
 from segmentation.arrays import AnyArray, FloatArray
+from segmentation.blocks import Finite
 from segmentation.checkpoints import fill, model_format, one_line, read_model, write_model
 from segmentation.fit import Progress, Schedule, fit, silent
-from segmentation.normalise import check_finite, is_constant
-from segmentation.tiles import TILE, predict
+from segmentation.normalise import Picture, Place, check_finite, is_constant
+from segmentation.tiles import TILE, TileSize, predict
 from segmentation.unet import UNet, UNetConfig
 
 KIND = "denoiser"
@@ -235,6 +237,43 @@ class Denoiser:
 
         return DenoisedFilm((len(film), *np.shape(film[0])), kind, make)
 
+    def lazily(self, picture: Picture, *, tile: TileSize = TILE, views: int = 1) -> DenoisedPicture:
+        """Denoise a picture that may be larger than memory, each part when it is sliced; equal to `predict` of the whole.
+
+        Where the scale is that of the picture it is measured now, block by block; all else is read when a part is asked for.
+
+        Args:
+            picture: as in `predict`, an array or anything that is sliced like one (memory map, zarr); not altered.
+            tile: see `segmentation.tiles.plan`; the answer does not depend on it.
+            views: see `predict`.
+
+        Returns:
+            float32, same shape without channels or frames, in grey levels: `denoised[place]` is one part.
+
+        Raises:
+            ValueError: a shape that the network does not take; pixels that are not finite, now or when a part is read.
+        """
+        self._check_shape(tuple(picture.shape))
+        check_turns(views)
+        config, seen = self.network.config, Finite(picture)
+        channels = self._answered(config.inputs)
+        count = channels.stop - channels.start
+        scale = None if is_flat(seen) else self.scale.over(seen)
+        read = self._read if self.method.has_scale else None
+        answers = Answers(self.network, scale or Affine(0, 1), read, QUARTERS[:views], tile, self.device)
+
+        def make(place: Place) -> FloatArray:
+            space = place[-config.dims :]
+            if scale is None:  # all pixels are equal: they stay as they are
+                part = seen[space if config.inputs == 1 else (channels, *space)]
+                said = part.reshape(count, *part.shape[-config.dims :]).astype(np.float32)
+            else:
+                said = scale.back(answers(seen, space)[:count])
+            return said[0] if count == 1 else said[place[0]]
+
+        shape = tuple(picture.shape[-config.dims :])
+        return DenoisedPicture(shape if count == 1 else (count, *shape), make)
+
     def save(self, path: str | Path, *, half: bool = False) -> None:
         """Write one safetensors file: the tensors, and everything else as JSON in its metadata.
 
@@ -287,23 +326,31 @@ class Denoiser:
     def _checked(self, image: AnyArray) -> AnyArray:
         """The image as (C, [Z,] Y, X), refused when the network cannot take it."""
         image = np.asarray(image)
+        self._check_shape(image.shape)
+        check_finite(image)
+        return image[None] if self.network.config.inputs == 1 else image
+
+    def _check_shape(self, shape: tuple[int, ...]) -> None:
+        """Refuse a picture of a shape that the network cannot take."""
         config = self.network.config
         wanted = "(Y, X)" if config.dims == 2 else "(Z, Y, X)"
         if config.inputs > 1:
             wanted = wanted.replace("(", f"({config.inputs}, ")
-        if image.ndim != config.dims + (config.inputs > 1) or (config.inputs > 1 and len(image) != config.inputs):
+        if len(shape) != config.dims + (config.inputs > 1) or (config.inputs > 1 and shape[0] != config.inputs):
             hint = ", its frames around the one to denoise; or use predict_film" if self.frames > 1 else "; give one frame at a time"
-            raise ValueError(f"image has shape {image.shape}: this denoiser takes one {wanted} picture{hint}")
-        if not image.size:
-            raise ValueError(f"image has no pixels: its shape is {image.shape}")
-        check_finite(image)
-        return image[None] if config.inputs == 1 else image
+            raise ValueError(f"image has shape {shape}: this denoiser takes one {wanted} picture{hint}")
+        if 0 in shape:
+            raise ValueError(f"image has no pixels: its shape is {shape}")
 
     def _middle(self, picture: AnyArray) -> AnyArray:
         """The channels that are answered for: all, or those of the middle frame."""
-        answered = len(picture) // self.frames
-        first = (len(picture) - answered) // 2
-        return picture[first : first + answered]
+        return picture[self._answered(len(picture))]
+
+    def _answered(self, channels: int) -> slice:
+        """Which of the channels that are shown are answered for."""
+        count = channels // self.frames
+        first = (channels - count) // 2
+        return slice(first, first + count)
 
 
 def check_turns(views: int) -> None:

@@ -10,6 +10,8 @@ from typing import Any, ClassVar, Literal, Protocol
 import numpy as np
 
 from segmentation.arrays import AnyArray, FloatArray
+from segmentation.blocks import divided
+from segmentation.normalise import Picture
 
 Wanted = Literal["same", "own", "matched"]
 SPREAD = ((1.0, 3.0), (99.5, 99.9))  # percentiles drawn in training, after Weigert et al. 2018
@@ -48,6 +50,10 @@ class Scale(Protocol):
 
     def measure(self, picture: AnyArray) -> Affine:
         """The scale of one picture."""
+        ...
+
+    def over(self, picture: Picture) -> Affine:
+        """The scale of one picture that may be larger than memory, the same as `measure` finds."""
         ...
 
     def pair(self, picture: AnyArray, wanted: AnyArray, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
@@ -95,6 +101,10 @@ class Constants:
         """The scale of one picture: always the same."""
         return Affine(self.mean, self.std)
 
+    def over(self, picture: Picture) -> Affine:
+        """The scale of one picture that may be larger than memory: always the same; nothing is read."""
+        return Affine(self.mean, self.std)
+
     def pair(self, picture: AnyArray, wanted: AnyArray, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
         """A picture and what is wanted for it, both on the common scale."""
         scale = Affine(self.mean, self.std)
@@ -127,6 +137,25 @@ class Percentile:
     def measure(self, picture: AnyArray) -> Affine:
         """The scale of one picture; a constant one is only shifted."""
         return _between(picture, self.low, self.high)
+
+    def over(self, picture: Picture) -> Affine:
+        """The scale of one picture that may be larger than memory, the same as `measure` finds; read once, block by block.
+
+        Args:
+            picture: any shape, sliced like an array; not empty.
+        """
+        every, known, ends = _every(math.prod(picture.shape)), [], []
+        strides = [math.prod(picture.shape[axis + 1 :]) for axis in range(len(picture.shape))]
+        for place in divided(picture.shape, [0] * len(picture.shape)):
+            block = np.asarray(picture[place])
+            rows = np.ogrid[place]
+            number = sum(row % every * (stride % every) for row, stride in zip(rows, strides, strict=True))  # in the whole, flat
+            known.append(block[number % every == 0])
+            ends += [float(block.min()), float(block.max())]
+        bottom, top = (float(v) for v in np.percentile(np.concatenate(known), [self.low, self.high]))
+        if top <= bottom:  # almost all pixels are equal
+            bottom, top = min(ends), max(ends)
+        return Affine(bottom, top - bottom if top > bottom else 1.0)
 
     def pair(self, picture: AnyArray, wanted: AnyArray, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
         """A picture and what is wanted for it, scaled by percentiles drawn for both together."""
@@ -170,8 +199,12 @@ def matched(wanted: AnyArray, picture: AnyArray) -> FloatArray:
 
 def _between(picture: AnyArray, low: float, high: float) -> Affine:
     values = np.asarray(picture).ravel()
-    values = values[:: max(1, values.size // ENOUGH)]
-    bottom, top = (float(v) for v in np.percentile(values, [low, high]))
+    bottom, top = (float(v) for v in np.percentile(values[:: _every(values.size)], [low, high]))
     if top <= bottom:  # almost all pixels are equal
         bottom, top = float(np.min(picture)), float(np.max(picture))
     return Affine(bottom, top - bottom if top > bottom else 1.0)
+
+
+def _every(size: int) -> int:
+    """Every how many pixels one is looked at."""
+    return max(1, size // ENOUGH)

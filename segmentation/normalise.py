@@ -9,6 +9,7 @@ import numpy as np
 
 from segmentation.arrays import AnyArray, FloatArray
 
+Place = tuple[slice, ...]
 BLOCK = {1: 1 << 22, 2: 2048, 3: 160}  # side of the blocks in which a picture that is too large for memory is looked at, pixels
 
 
@@ -21,6 +22,13 @@ class Picture(Protocol):
 
     def __getitem__(self, place: Any, /) -> Any:  # noqa: ANN401 (what libraries return)
         """Read a part."""
+
+
+class Canvas(Picture, Protocol):
+    """A `Picture` that can be written to."""
+
+    def __setitem__(self, place: Any, values: Any, /) -> None:  # noqa: ANN401 (what libraries take)
+        """Write a part."""
 
 
 @dataclass(frozen=True)
@@ -160,7 +168,7 @@ def _ranked(picture: Picture, ranks: Sequence[int]) -> dict[int, float]:
     return {rank: _number(digits, dtype, bits) for rank, digits in found.items()}
 
 
-def _blocks(shape: Sequence[int]) -> Iterator[tuple[slice, ...]]:
+def _blocks(shape: Sequence[int]) -> Iterator[Place]:
     side = BLOCK[min(len(shape), 3)]
     for corner in itertools.product(*(range(0, length, side) for length in shape)):
         yield tuple(slice(a, min(a + side, length)) for a, length in zip(corner, shape, strict=True))

@@ -10,7 +10,7 @@ import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,21 +18,13 @@ import torch
 from segmentation.allocation import keep_memory
 from segmentation.arrays import FloatArray
 from segmentation.fit import pick_device
-from segmentation.normalise import Picture
+from segmentation.normalise import Canvas, Picture, Place
 from segmentation.unet import UNet, UNetConfig
 
 TILE = 0  # chosen by memory
 MEMORY = 750_000_000  # bytes that the features of one tile may take
 
-Place = tuple[slice, ...]
 TileSize = int | Sequence[int] | None
-
-
-class Canvas(Picture, Protocol):
-    """A `Picture` that can be written to."""
-
-    def __setitem__(self, place: Any, values: Any, /) -> None:  # noqa: ANN401 (what libraries take)
-        """Write a part."""
 
 
 @dataclass(frozen=True)
@@ -63,17 +55,16 @@ def plan(shape: Sequence[int], tile: TileSize, config: UNetConfig) -> Iterator[T
         yield around(place, shape, config)
 
 
-def cut(shape: Sequence[int], tile: TileSize, config: UNetConfig, *, more: int = 0) -> Iterator[Place]:
+def cut(shape: Sequence[int], tile: TileSize, config: UNetConfig) -> Iterator[Place]:
     """Divide a picture into places of about equal size that begin at multiples of the divisors.
 
     Args:
         shape: spatial shape, ([Z,] Y, X) pixels.
         tile: see `plan`.
         config: gives halos and divisors.
-        more: pixels that will be wanted around each place besides the halo; counts for the memory.
     """
     axes = []
-    for length, divisor, parts in zip(shape, config.divisors, _parts(shape, tile, config, more), strict=True):
+    for length, divisor, parts in zip(shape, config.divisors, _parts(shape, tile, config), strict=True):
         cells = -(-length // divisor)
         edges = [cells * i // parts * divisor for i in range(parts + 1)]
         axes.append([slice(a, min(b, length)) for a, b in itertools.pairwise(edges)])
@@ -200,13 +191,13 @@ def mirrored(picture: Picture, place: Place) -> Any:  # noqa: ANN401 (an array o
     return values
 
 
-def _parts(shape: Sequence[int], tile: TileSize, config: UNetConfig, more: int) -> list[int]:
+def _parts(shape: Sequence[int], tile: TileSize, config: UNetConfig) -> list[int]:
     """Into how many tiles each axis is divided."""
     cells = [-(-length // divisor) for length, divisor in zip(shape, config.divisors, strict=True)]
     if tile is None:
         return [1] * len(cells)
     if tile == 0:
-        return _affordable(cells, config, more)
+        return _affordable(cells, config)
     largest = [tile] * len(cells) if isinstance(tile, int) else list(tile)
     if len(largest) != len(cells) or any(side < divisor for side, divisor in zip(largest, config.divisors, strict=True)):
         least = config.divisors[0] if len(set(config.divisors)) == 1 else config.divisors
@@ -214,7 +205,7 @@ def _parts(shape: Sequence[int], tile: TileSize, config: UNetConfig, more: int) 
     return [-(-count // (side // divisor)) for count, side, divisor in zip(cells, largest, config.divisors, strict=True)]
 
 
-def _affordable(cells: Sequence[int], config: UNetConfig, more: int) -> list[int]:
+def _affordable(cells: Sequence[int], config: UNetConfig) -> list[int]:
     """The fewest tiles whose features fit into memory: the longest side is divided first."""
     most = MEMORY / 4 / (5 * config.width + config.inputs + config.outputs)  # pixels: about five finest maps live at one time
     parts = [1] * len(cells)
@@ -222,7 +213,7 @@ def _affordable(cells: Sequence[int], config: UNetConfig, more: int) -> list[int
     while True:
         proper = [-(-count // n) * divisor for count, n, divisor in zip(cells, parts, config.divisors, strict=True)]
         whole = [count * divisor for count, divisor in zip(cells, config.divisors, strict=True)]
-        read = [min(side + 2 * (halo + more), full) for side, halo, full in zip(proper, halos, whole, strict=True)]
+        read = [min(side + 2 * halo, full) for side, halo, full in zip(proper, halos, whole, strict=True)]
         divisible = [axis for axis, side in enumerate(proper) if side > config.divisors[axis]]
         if math.prod(read) <= most or not divisible:
             return parts

@@ -10,6 +10,8 @@ import torch
 from scipy import ndimage
 from skimage.measure import label
 
+import segmentation
+from segmentation import large, tiles
 from segmentation.decoders.boundary import Boundary
 from segmentation.decoders.classes import Classes
 from segmentation.decoders.components import Components
@@ -77,6 +79,25 @@ def test_cells_on_seams_and_corners():
     assert expected.max() == 8
     assert np.array_equal(segment(FLAT, picture, overlap=6, tile=16), expected)
     assert segment(FLAT, picture, overlap=0, tile=16).max() > 8  # without overlap the seams cut cells
+
+
+@pytest.mark.parametrize("dims", [2, 3])
+def test_blocks_of_many_tiles_give_the_same_cells(dims, monkeypatch):
+    shape = (118, 130) if dims == 2 else (30, 46, 42)
+    picture = balls(shape, 40, seed=dims)
+    expected = label(picture, connectivity=1)
+    monkeypatch.setattr(large, "PIXELS", {2: 70**2, 3: 30**3})
+    monkeypatch.setattr(tiles, "MEMORY", 60_000 if dims == 2 else 900_000)
+    assert np.array_equal(segment(Seer(mirror(dims)), picture, overlap=extent(expected) if dims == 2 else 8), expected)
+
+
+def test_blocks_of_a_large_stack_are_larger_than_what_they_look_at_beside_them():
+    config = segmentation.load("nuclei-3d").network.config
+    places = [*large._aligned((512, 2048, 2048), [32, 32, 32], config)]
+    sides = np.array([[part.stop - part.start for part in place] for place in places])
+    assert (sides.prod(1).sum(), sides.min() >= 64) == (512 * 2048 * 2048, True)
+    assert (sides + 64).prod(1).max() <= large.PIXELS[3]
+    assert all(part.start % step == 0 for place in places for part, step in zip(place, config.divisors, strict=True))
 
 
 def test_larger_cells_are_joined():
