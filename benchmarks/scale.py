@@ -3,11 +3,13 @@
     python benchmarks/scale.py labels [--frames 200,400] [--cells 2000] [--side 2048] [--memory 2GB] [--workers 0]
     python benchmarks/scale.py points [--cells 10000] [--frames 200] [--memory 2GB] [--workers 2]
     python benchmarks/scale.py film [--gigabytes 20] [--cells 300] [--side 2048] [--memory 2GB] [--workers 2]
+    python benchmarks/scale.py stack [--gigabytes 1] [--frames 2] [--side 2048] [--memory 2GB] [--workers 0]
     python benchmarks/scale.py workers [--frames 24] [--cells 2000] [--side 2048]
     python benchmarks/scale.py kills [--times 30] [--frames 30] [--workers 2]
 
 ``--folder`` keeps the films there and finds them again. Memory is the sum of the resident memory of all processes of a run, looked at four
-times a second, and the most that any one of them ever took. Films are made up: discs with light and noise at the places of simulated cells.
+times a second, and the most that any one of them ever took. Films are made up: discs with light and noise at the places of simulated cells;
+of `stack`, a small simulated stack, repeated until a frame has so many gigabytes.
 """
 
 from __future__ import annotations
@@ -31,9 +33,9 @@ import numpy as np
 from conditions import conditions
 
 from lineage.arrays import Array
-from lineage.films.zarr_writing import create_image_zarr, create_labels_zarr, write_frame
+from lineage.films.zarr_writing import chunk_places, create_image_zarr, create_labels_zarr, write_frame
 from lineage.forest import Forest
-from lineage.simulation import Simulation, simulated_points
+from lineage.simulation import Simulation, simulate, simulated_points
 
 RADIUS, LIGHT, GROUND, NOISE = 8, 400.0, 200.0, 12.0
 
@@ -176,11 +178,29 @@ def labels(given: argparse.Namespace, folder: Path) -> None:
 
 def film(given: argparse.Namespace, folder: Path) -> None:
     """Images to lineages, with the classical method."""
-    frames = round(given.gigabytes * 1e9 / (2 * given.side**2))
+    size = given.gigabytes or 20.0
+    frames = round(size * 1e9 / (2 * given.side**2))
     source, out = made(folder, frames, given.cells or 300, given.side, images=True), folder / "out_film"
     heads()
     run = watched(tracked(out, str(source), "--segment", "classical", *resources(given)))
-    told(f"{given.gigabytes:g} GB of images, {given.workers} workers", run, out)
+    told(f"{size:g} GB of images, {given.workers} workers", run, out)
+
+
+def stack(given: argparse.Namespace, folder: Path) -> None:
+    """Stacks that need not fit in memory to lineages, with the classical method."""
+    tile = (32, 256, 256)
+    shape = [round((given.gigabytes or 1.0) * 1e9 / (2 * given.side**2 * tile[0])) * tile[0], *[given.side // tile[1] * tile[1]] * 2]
+    frames, source, out = int(given.frames or 2), folder / f"stack_{'x'.join(map(str, shape))}.zarr", folder / "out_stack"
+    if not source.exists():
+        one = simulate(frames=frames, cells=given.cells or 45, size=tile, scale=(2.0, 0.5, 0.5), radius=6, cycle=20, seed=1).image
+        create_image_zarr(source, (frames, *shape), (2.0, 0.5, 0.5))
+        for t in range(frames):
+            for place in chunk_places((frames, *shape)):
+                rows = (np.arange(side.start, side.stop) % size for side, size in zip(place, tile, strict=True))
+                write_frame(source, t, one[t][np.ix_(*rows)], place)
+    heads()
+    run = watched(tracked(out, str(source), "--segment", given.segment, *resources(given)))
+    told(f"frames of {2 * np.prod(shape) / 1e9:.2f} GB", run, out)
 
 
 def points(given: argparse.Namespace, folder: Path) -> None:
@@ -278,12 +298,12 @@ def main() -> None:
         linked(int(sys.argv[2]), int(sys.argv[3]), sys.argv[4], int(sys.argv[5]), Path(sys.argv[6]))
         return
     asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    what = {"labels": labels, "film": film, "points": points, "workers": workers, "kills": kills}
+    what = {"labels": labels, "film": film, "stack": stack, "points": points, "workers": workers, "kills": kills}
     asked.add_argument("what", choices=[*what])
     asked.add_argument("--frames")
     asked.add_argument("--cells", type=int)
     asked.add_argument("--side", type=int, default=2048)
-    asked.add_argument("--gigabytes", type=float, default=20)
+    asked.add_argument("--gigabytes", type=float)
     asked.add_argument("--memory", default="2GB")
     asked.add_argument("--workers", type=int, default=0)
     asked.add_argument("--segment", default="classical")

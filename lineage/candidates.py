@@ -10,7 +10,7 @@ from scipy.spatial import cKDTree
 from .arrays import Array, Film, FloatArray, IntArray, Progress, length, silent
 from .detections import Detections, Masks
 from .graph import CandidateGraph
-from .measure import compact, label_image
+from .pixels import Pixels
 
 Ahead = Callable[[int], FloatArray]  # frames -> where each cell is expected after so many; float (n, d), physical units
 
@@ -81,25 +81,24 @@ def overlapping(
     n_frames = labels.shape[0] if isinstance(labels, Masks) else length(labels)
     if len(detections) and n_frames <= detections.frame[-1]:
         raise ValueError(f"the label film has {n_frames} frames, but there are detections in frame {detections.frame[-1]}")
-    before: list[tuple[int, IntArray, IntArray]] = []  # frame, pixels and their detections' rows, of the last max_gap + 1 frames
-    size = np.zeros(len(detections), np.int64)
+    frames, size = Pixels(detections, labels, max_gap + 2), np.zeros(len(detections), np.int64)
     keys, counts = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
-    shift = None if ahead is None else {dt: _pixels(detections, ahead(dt)) for dt in range(1, max_gap + 2)}
+    shift = {} if ahead is None else {dt: _pixels(detections, ahead(dt)) for dt in range(1, max_gap + 2)}
     for t in progress(range(n_frames), "overlaps"):
-        pixels, rows, shape = _pixels_of(detections, labels, t)
-        size += np.bincount(rows, minlength=len(size))
-        owners = _owners(pixels, rows, int(np.prod(shape)))
-        for then, old_pixels, old_rows in before:
-            here, there = old_rows, old_pixels
-            if shift is not None:
-                here, there = _moved(here, there, shift[t - then], shape)
-            key, count = _counted([_met(here, owner[there], len(size)) for owner in owners])
-            keys.append(key)
-            counts.append(count)
-        before = [*before, (t, pixels, rows)][-(max_gap + 1) :]
-    key, overlap = np.concatenate(keys), np.concatenate(counts)
-    order = np.argsort(key)
-    graph, overlap = _graph(detections, key[order], ahead), overlap[order]
+        for place in frames.slabs:
+            pixels, rows = frames.at(t, place)
+            here = detections.at(t)
+            size[here] += np.bincount(rows - here.start, minlength=here.stop - here.start)
+            span = frames.span(place)
+            owners = _owners(pixels - span.start, rows, span.stop - span.start)
+            for then in range(max(0, t - max_gap - 1), t):
+                old_rows, old_pixels = frames.arriving(then, place, shift.get(t - then))
+                key, count = _counted([_met(old_rows, owner[old_pixels - span.start], len(size)) for owner in owners])
+                keys.append(key)
+                counts.append(count)
+        frames.check(t, size)
+    key, overlap = _summed(np.concatenate(keys), np.concatenate(counts))
+    graph = _graph(detections, key, ahead)
     either = size[graph.source] + size[graph.target] - overlap
     return graph.with_columns(overlap=overlap, iou=overlap / np.maximum(either, 1))
 
@@ -228,27 +227,8 @@ def _pixels(detections: Detections, place: FloatArray) -> IntArray:
     return np.rint((place - detections.position) / detections.scale).astype(np.int64)
 
 
-def _moved(rows: IntArray, pixels: IntArray, shift: IntArray, shape: tuple[int, ...]) -> tuple[IntArray, IntArray]:
-    """Pixels and the rows they belong to, each cell moved by its own shift; what leaves the picture is lost."""
-    inside = np.ones(len(pixels), bool)
-    for size, place, away in zip(shape, np.unravel_index(pixels, shape), shift.T, strict=True):
-        there = place + away[rows]
-        inside &= (there >= 0) & (there < size)
-    strides = np.cumprod([1, *shape[:0:-1]])[::-1]
-    rows = rows[inside]
-    return rows, pixels[inside] + (shift @ strides)[rows]
-
-
-def _pixels_of(detections: Detections, labels: Film | Masks, t: int) -> tuple[IntArray, IntArray, tuple[int, ...]]:
-    """Flat indices of the pixels of the cells of one frame, the detection each belongs to, and the shape of the frame."""
-    if isinstance(labels, Masks):
-        return *labels.at(detections.at(t)), labels.shape[1:]
-    image = label_image(labels[t], t)
-    return *_rows_of_pixels(detections, image, t), image.shape
-
-
 def _owners(pixels: IntArray, rows: IntArray, size: int) -> list[IntArray]:
-    """The detection at every pixel of a frame, -1 for none, in as many layers as detections share a pixel; int (size,) each."""
+    """The detection at every pixel, -1 for none, in as many layers as detections share a pixel; int (size,) each."""
     layers: list[IntArray] = []
     while len(pixels) or not layers:
         owner = np.full(size, -1)
@@ -274,16 +254,9 @@ def _counted(keys: Sequence[IntArray]) -> tuple[IntArray, IntArray]:
     return distinct, count.astype(np.int64)
 
 
-def _rows_of_pixels(detections: Detections, image: Array, t: int) -> tuple[IntArray, IntArray]:
-    """Flat indices of the labelled pixels of one frame, and the detection each belongs to."""
-    values, pixels, owner = compact(image)
-    rows = detections.at(t)
-    label = detections.label[rows]
-    order = np.argsort(label, kind="stable")
-    if not np.array_equal(label[order], values):
-        odd = np.setxor1d(label, values)
-        if not len(odd):
-            twice = label[order][:-1][np.diff(label[order]) == 0][0]
-            raise ValueError(f"labels and detections differ in frame {t}: two detections have the label {twice}")
-        raise ValueError(f"labels and detections differ in frame {t}: label {odd[0]} is in only one of them")
-    return pixels, rows.start + order[owner]
+def _summed(key: IntArray, count: IntArray) -> tuple[IntArray, IntArray]:
+    """The distinct ones of some numbers, rising, and the sum of the counts of each; int (k,) each."""
+    order = np.argsort(key, kind="stable")
+    key, count = key[order], count[order]
+    first = np.flatnonzero(np.diff(key, prepend=-1))
+    return key[first], np.add.reduceat(count, first) if len(first) else count

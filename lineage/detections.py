@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .arrays import Array, Film, FloatArray, IntArray, Progress, length, settle, silent
-from .measure import AXES, label_image, measure
+from .arrays import Array, Film, FloatArray, IntArray, Progress, in_slabs, length, part_of, settle, silent
+from .measure import AXES, label_image, measure_slabs
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -154,11 +155,14 @@ class Detections:
         tables: list[dict[str, Array]] = []
         shape: tuple[int, ...] | None = None
         for t in progress(range(length(labels)), "measuring"):
-            frame = label_image(labels[t], t)
-            if shape is not None and frame.shape != shape:
-                raise ValueError(f"label frame {t} has shape {frame.shape}, but frame 0 has {shape}")
-            shape = frame.shape
-            tables.append(measure(frame, np.array(checked_scale(scale, frame.ndim)), _intensity(image, t, shape)))
+            there, slabs = in_slabs(labels, t)
+            checked = ((place, label_image(part, t)) for place, part in slabs)
+            first = next(checked)
+            if shape is not None and there != shape:
+                raise ValueError(f"label frame {t} has shape {there}, but frame 0 has {shape}")
+            shape = there
+            parts = ((part, _intensity(image, t, place, part.shape)) for place, part in chain([first], checked))
+            tables.append(measure_slabs(parts, shape, np.array(checked_scale(scale, len(shape)))))
         cells = cls.from_tables(tables, len(shape) if shape else 2, scale, properties)
         return replace(cells, interval=interval)
 
@@ -252,10 +256,11 @@ def _whole(values: object, name: str) -> IntArray:
     return array.astype(np.int64)
 
 
-def _intensity(image: Film | None, t: int, shape: tuple[int, ...]) -> Array | None:
+def _intensity(image: Film | None, t: int, place: tuple[slice, ...], shape: tuple[int, ...]) -> Array | None:
+    """The same part of the image as one of the labels, which has this shape."""
     if image is None:
         return None
-    frame = np.asarray(image[t])
+    frame = part_of(image, t, place) if place else np.asarray(image[t])
     if frame.shape != shape:
         raise ValueError(f"image frame {t} has shape {frame.shape}, but its labels have {shape}")
     if frame.dtype.kind == "f" and (holes := int(np.isnan(frame).sum())):

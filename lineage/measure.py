@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
 import numpy as np
 
 from .arrays import Array, FloatArray, IntArray
@@ -89,40 +93,132 @@ def measure_pixels(
     Returns:
         The columns of ``measure``, but for ``label``.
     """
-    names = AXES[len(shape)]
+    return _facts(
+        _tallied(pixels, owner, n, shape, scale, intensity=None if intensity is None else intensity.ravel()[pixels]), shape, scale
+    )
+
+
+def measure_slabs(parts: Iterable[tuple[Array, Array | None]], shape: tuple[int, ...], scale: FloatArray) -> dict[str, Array]:
+    """The columns of ``measure`` of a label image that is looked at slab by slab; it need not fit in memory.
+
+    Args:
+        parts: Slabs of the label image, and of the image where there is one, one after another along the first axis.
+        shape: Of the whole, ([Z,] Y, X).
+        scale: Size of a pixel along each axis; float (d,), physical units.
+    """
+    first, found = 0, list[tuple[IntArray, _Tally]]()
+    for image, intensity in parts:
+        labels, pixels, owner = compact(image)
+        seen = None if intensity is None else intensity.ravel()[pixels]
+        found.append((labels, _tallied(pixels + first * math.prod(shape[1:]), owner, len(labels), shape, scale, intensity=seen)))
+        first += len(image)
+    labels, owner = np.unique(np.concatenate([labels for labels, _ in found]), return_inverse=True)
+    whole = found[0][1] if len(found) == 1 else _Tally.of([tally for _, tally in found], owner, len(labels), scale)
+    return {"label": labels} | _facts(whole, shape, scale)
+
+
+@dataclass(frozen=True, eq=False)
+class _Tally:
+    """What is counted of cells, or of parts of cells.
+
+    Attributes:
+        count: Pixels; float (n,).
+        total: Sum of their coordinates, pixels; float (n, d), whole numbers.
+        low, high: First and last coordinate along each axis; int (d, n).
+        scatter: Sum of products of their offsets from the mean, physical units squared; float (n, d, d).
+        light: Sum of the intensity; float (n,). None where there is no image.
+        glitter: Sum of the squares of its offsets from the mean; likewise.
+    """
+
+    count: FloatArray
+    total: FloatArray
+    low: IntArray
+    high: IntArray
+    scatter: FloatArray
+    light: FloatArray | None
+    glitter: FloatArray | None
+
+    @property
+    def centre(self) -> FloatArray:
+        """Mean coordinates, pixels; float (n, d)."""
+        return self.total / np.maximum(self.count, 1)[:, None]
+
+    @classmethod
+    def of(cls, parts: Sequence[_Tally], owner: IntArray, n: int, scale: FloatArray) -> _Tally:
+        """That of the n cells of which these are parts; sums about means are put together as Chan, Golub and LeVeque (1983) do.
+
+        Args:
+            parts: Tallies, p rows altogether.
+            owner: Which cell each row is of; int (p,).
+            n: How many cells there are.
+            scale: Size of a pixel along each axis.
+        """
+        count, total, scatter = (np.concatenate([getattr(part, name) for part in parts]) for name in ("count", "total", "scatter"))
+        d = len(scale)
+        whole = cls(np.zeros(n), np.zeros((n, d)), np.full((d, n), _TOP), np.full((d, n), -1), np.zeros((n, d, d)), None, None)
+        np.add.at(whole.count, owner, count)
+        np.add.at(whole.total, owner, total)
+        for axis in range(d):
+            np.minimum.at(whole.low[axis], owner, np.concatenate([part.low[axis] for part in parts]))
+            np.maximum.at(whole.high[axis], owner, np.concatenate([part.high[axis] for part in parts]))
+        off = (total / count[:, None] - whole.centre[owner]) * scale
+        np.add.at(whole.scatter, owner, scatter + count[:, None, None] * off[:, :, None] * off[:, None, :])
+        if parts[0].light is None:
+            return whole
+        light, glitter = (np.concatenate([getattr(part, name) for part in parts]) for name in ("light", "glitter"))
+        bright = _sums(owner, light, n)
+        off = light / count - (bright / whole.count)[owner]
+        return replace(whole, light=bright, glitter=_sums(owner, glitter + count * off**2, n))
+
+
+def _tallied(pixels: IntArray, owner: IntArray, n: int, shape: tuple[int, ...], scale: FloatArray, *, intensity: Array | None) -> _Tally:
+    """The tally of cells given by their pixels; see ``measure_pixels``; ``intensity`` is that of each pixel, (p,)."""
     count = np.bincount(owner, minlength=n).astype(float)
     where = np.unravel_index(pixels, shape)
-    columns: dict[str, Array] = {"area": count * float(np.prod(scale))}
-    centre = np.stack([np.bincount(owner, w, n) for w in where], axis=1) / np.maximum(count, 1)[:, None]
-    columns["position"] = centre * scale
-    columns |= _boxes(where, owner, n, shape)
-    columns |= _moments([(w - centre[owner, a]) * scale[a] for a, w in enumerate(where)], owner, count, scale, names)
-    if intensity is not None:
-        columns |= _intensities(intensity.ravel()[pixels].astype(float), owner, count)
+    total = np.stack([_sums(owner, w, n) for w in where], axis=1)
+    low, high = np.tile(np.array(shape)[:, None], n), np.full((len(shape), n), -1)
+    for axis, w in enumerate(where):
+        np.minimum.at(low[axis], owner, w)
+        np.maximum.at(high[axis], owner, w)
+    centre = total / np.maximum(count, 1)[:, None]
+    offset = [(w - centre[owner, a]) * scale[a] for a, w in enumerate(where)]
+    scatter = np.zeros((n, len(shape), len(shape)))
+    for a in range(len(shape)):
+        for b in range(a, len(shape)):
+            scatter[:, a, b] = scatter[:, b, a] = _sums(owner, offset[a] * offset[b], n)
+    if intensity is None:
+        return _Tally(count, total, low, high, scatter, None, None)
+    value = intensity.astype(float)
+    light = _sums(owner, value, n)
+    mean = light / np.maximum(count, 1)
+    return _Tally(count, total, low, high, scatter, light, _sums(owner, (value - mean[owner]) ** 2, n))
+
+
+def _sums(owner: IntArray, values: Array, n: int) -> FloatArray:
+    """The sum of the values of each of n owners; float (n,)."""
+    return np.bincount(owner, values, n).astype(float, copy=False)
+
+
+def _facts(tally: _Tally, shape: tuple[int, ...], scale: FloatArray) -> dict[str, Array]:
+    """The columns of ``measure``, but for ``label``."""
+    names, size = AXES[len(shape)], np.maximum(tally.count, 1)
+    columns: dict[str, Array] = {"area": tally.count * float(np.prod(scale)), "position": tally.centre * scale}
+    for axis, name in enumerate(names):
+        columns[f"bbox_min_{name}"], columns[f"bbox_max_{name}"] = tally.low[axis], tally.high[axis] + 1
+    columns["touches_border"] = ((tally.low == 0) | (tally.high == np.array(shape)[:, None] - 1)).any(0)
+    columns |= _moments(tally.scatter / size[:, None, None], scale, names)
+    if tally.light is not None and tally.glitter is not None:
+        columns |= {"intensity_mean": tally.light / size, "intensity_std": np.sqrt(tally.glitter / size)}
     return columns
 
 
-def _boxes(where: tuple[Array, ...], owner: IntArray, n: int, shape: tuple[int, ...]) -> dict[str, Array]:
-    columns: dict[str, Array] = {}
-    touches = np.zeros(n, bool)
-    for name, w, size in zip(AXES[len(shape)], where, shape, strict=True):
-        low, high = np.full(n, size), np.full(n, -1)
-        np.minimum.at(low, owner, w)
-        np.maximum.at(high, owner, w)
-        columns[f"bbox_min_{name}"], columns[f"bbox_max_{name}"] = low, high + 1
-        touches |= (low == 0) | (high == size - 1)
-    return columns | {"touches_border": touches}
-
-
-def _moments(offset: list[FloatArray], owner: IntArray, count: FloatArray, scale: FloatArray, names: tuple[str, ...]) -> dict[str, Array]:
+def _moments(inertia: FloatArray, scale: FloatArray, names: tuple[str, ...]) -> dict[str, Array]:
     """Second moments and principal axes; a pixel counts as a box, not a point (its own 1/12 is added)."""
-    n, d = len(count), len(names)
-    inertia = np.zeros((n, d, d))
+    n, d = inertia.shape[:2]
     columns: dict[str, Array] = {}
     for a in range(d):
         for b in range(a, d):
-            value = np.bincount(owner, offset[a] * offset[b], n) / np.maximum(count, 1)
-            value = value + (scale[a] ** 2 / 12 if a == b else 0)
+            value = inertia[:, a, b] + (scale[a] ** 2 / 12 if a == b else 0)
             inertia[:, a, b] = inertia[:, b, a] = value
             columns[f"inertia_{names[a]}{names[b]}"] = value
     spread = np.sqrt(np.maximum(np.linalg.eigvalsh(inertia), 0)) if n else np.zeros((0, d))
@@ -130,10 +226,3 @@ def _moments(offset: list[FloatArray], owner: IntArray, count: FloatArray, scale
     for column, name in enumerate(("axis_minor", "axis_middle", "axis_major") if d == 3 else ("axis_minor", "axis_major")):
         columns[name] = length[:, column]
     return columns
-
-
-def _intensities(value: FloatArray, owner: IntArray, count: FloatArray) -> dict[str, Array]:
-    n = len(count)
-    mean = np.bincount(owner, value, n) / np.maximum(count, 1)
-    variance = np.bincount(owner, (value - mean[owner]) ** 2, n) / np.maximum(count, 1)
-    return {"intensity_mean": mean, "intensity_std": np.sqrt(variance)}

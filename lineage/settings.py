@@ -105,6 +105,7 @@ class Settings:
         edges_weight: How much they count, from 0 (the film's own model alone) to 1 (the learned scores alone).
         denoise: How ``track`` denoises the film before it segments and measures: the name of shipped weights or a weights file; not at
             all when empty.
+        holes: Whether ``track`` takes what is missing of a film in Zarr for blank, where nobody can tell that from what was lost.
     """
 
     neighbours: int = 8
@@ -131,6 +132,7 @@ class Settings:
     segment: str = "auto"
     hypotheses: bool = False
     denoise: str = ""
+    holes: bool = False
     edges: str = "auto"
     edges_weight: float = 0.3
     weights: Weights = Weights()

@@ -18,7 +18,7 @@ FLOORS = (  # low to high; a folder is one room
     "arrays",
     "certificate measure",
     "detections",
-    "graph forest",
+    "graph forest pixels",
     "candidates features motion films program settings",
     "scoring solvers matching formats pieces",
     "simulation",

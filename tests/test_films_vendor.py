@@ -19,6 +19,9 @@ class Lazy:
     def __init__(self, array):
         self.array = array
 
+    def __getitem__(self, place):
+        return Lazy(self.array[place])
+
     def compute(self):
         return self.array
 

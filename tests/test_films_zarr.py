@@ -244,7 +244,7 @@ def test_a_hole_in_what_a_camera_saw_is_refused(tmp_path, version, keys):
     (path / name).unlink()
     message = (
         f"{path}: frame 2 lacks its chunk {name}, and no pixel that is stored is blank: "
-        "copy the film again, or open it with holes=True if it is blank there"
+        "copy the film again, or open it with holes=True (--holes) if it is blank there"
     )
     film = open_film(path)
     refused(message, ValueError, film.__getitem__, 2)
@@ -275,7 +275,7 @@ def test_a_frame_of_which_nothing_is_left_is_refused(tmp_path):
     path = of_others(tmp_path / "a.zarr", film)
     message = (
         f"{path}: frame 1 lacks its chunk c/1/0/0, and no pixel that is stored is blank: "
-        "copy the film again, or open it with holes=True if it is blank there"
+        "copy the film again, or open it with holes=True (--holes) if it is blank there"
     )
     refused(message, ValueError, open_film(path).__getitem__, 1)
     assert_pixels(open_film(path, holes=True), film)

@@ -299,3 +299,19 @@ def test_wrong_options_are_one_line(place, options, says):
     run = subprocess.run(command, cwd=place, capture_output=True, text=True, env=environment(), check=False)
     assert (run.returncode, run.stderr.strip()) == (2, says)
     assert not (place / "out").exists()
+
+
+@pytest.mark.parametrize("resources", [None, IN_PIECES])
+def test_missing_chunks_are_blank_for_who_says_so(film, tmp_path, resources):
+    import zarr
+
+    image = np.maximum(film.image, 1)
+    array = zarr.create_array(tmp_path / "film.zarr", shape=image.shape, chunks=(1, 48, 55), dtype=image.dtype)
+    array[:] = image
+    (tmp_path / "film.zarr/c/3/1/1").unlink()
+    says = f"{tmp_path / 'film.zarr'}: frame 3 lacks its chunk c/3/1/1, and no pixel that is stored is blank: "
+    with pytest.raises(ValueError, match=re.escape(says)):
+        pipeline.run(tmp_path / "film.zarr", tmp_path / "out", settings=CLASSICAL, resources=resources)
+    assert not (tmp_path / "out").exists()
+    done = pipeline.run(tmp_path / "film.zarr", tmp_path / "out", settings=Settings(segment="classical", holes=True), resources=resources)
+    assert done.forest.detections.n_frames == 9

@@ -55,6 +55,7 @@ def track(
         bool | None, typer.Option("--hypotheses/--no-hypotheses", help="Let the solver choose among segmentations where there is doubt.")
     ] = None,
     denoise: Annotated[str | None, typer.Option(help="Denoise the film first: a shipped denoiser or a weights file.")] = None,
+    holes: Annotated[bool | None, typer.Option("--holes/--no-holes", help="What is missing of a film in Zarr is blank, not lost.")] = None,
     edges: Annotated[str | None, typer.Option(help="Learned links: auto (the film decides), a name, a file, '' for none.")] = None,
     solver: Annotated[str | None, typer.Option(help="auto, dual, highs, pulp, pulp:NAME or greedy.")] = None,
     gap: Annotated[float | None, typer.Option(help="Relative gap to the optimum that is good enough.")] = None,
@@ -84,7 +85,7 @@ def track(
 
     chosen = tuple(score.value for score in score) if score else None
     given: dict[str, Any] = {"segment": segment, "hypotheses": hypotheses, "denoise": denoise, "edges": edges, "solver": solver, "gap": gap}
-    given |= {"time_limit": time_limit, "max_gap": max_gap, "min_cycle": min_cycle, "merges": merges}
+    given |= {"time_limit": time_limit, "max_gap": max_gap, "min_cycle": min_cycle, "merges": merges, "holes": holes}
     wanted = settings_of(settings, **given, scores=chosen)
     command = " ".join(["lineage", *sys.argv[1:]])
     sizes: dict[str, Any] = {"scale": numbers(scale), "interval": interval}

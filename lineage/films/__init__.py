@@ -13,10 +13,11 @@ import numpy as np
 from lineage.arrays import Array
 
 from .ome_zarr import is_zarr, open_zarr
-from .opened import Kind, OpenedFilm, checked, in_one_file, known_sizes, of_array
+from .opened import Kind, LazyFrame, OpenedFilm, Place, checked, in_one_file, known_sizes, of_array
 from .saving import save_labels
+from .shadow import shadow
 
-__all__ = ["SUPPORTED", "OpenedFilm", "known_sizes", "open_film", "save_labels"]
+__all__ = ["SUPPORTED", "LazyFrame", "OpenedFilm", "Place", "known_sizes", "open_film", "save_labels", "shadow"]
 
 SUPPORTED = ".tif, .tiff, .npy, .zarr, a folder of TIFFs, or .nd2, .czi, .lif through bioio"
 
@@ -97,7 +98,7 @@ def _passed(film: Any, channel: int | None, axes: str) -> OpenedFilm:  # noqa: A
     if first.ndim not in (2, 3) or not math.prod(first.shape):
         raise ValueError(f"a frame is (Y, X) or (Z, Y, X), but the first one has shape {first.shape}")
 
-    def read(t: int) -> Array:
-        return np.array(frames[t])
+    def read(t: int, place: Place) -> Array:
+        return np.array(frames[t])[place]
 
     return replace(of_array(first[None], ""), shape=(len(frames), *first.shape), read=read, numbers=tuple(range(len(frames))))

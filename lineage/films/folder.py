@@ -10,7 +10,7 @@ import numpy as np
 
 from lineage.arrays import Array
 
-from .opened import OpenedFilm
+from .opened import OpenedFilm, Place
 from .tiff import open_tiff
 
 TIFF = (".tif", ".tiff")
@@ -105,8 +105,8 @@ def _film(folder: Path, numbered: dict[int, Path], channel: int | None) -> Opene
     if first.shape[0] != 1:
         raise ValueError(f"{files[0]} holds {first.shape[0]} frames, but in a folder each file is one frame")
 
-    def read(t: int) -> Array:
-        return open_tiff(files[t], channel=channel, one_frame=True, probe=False)[0]
+    def read(t: int, place: Place) -> Array:
+        return open_tiff(files[t], channel=channel, one_frame=True, probe=False).read(0, place)
 
     film = OpenedFilm((len(files), *shape), first.dtype, read, first.scale, first.interval, folder, tuple(numbered))
     return replace(film, sources=lambda t: (files[t],))

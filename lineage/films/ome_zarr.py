@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from lineage.arrays import slabs
+
 from .opened import OpenedFilm, layout_of, with_scale
 from .units import micrometres, seconds
 from .zarr_chunks import Chunked
@@ -49,7 +51,7 @@ def _in_chunks(array: Any, path: Path, channel: int | None, axes: str, *, holes:
     plan = layout_of(array, axes, channel=channel, name=str(path))
     chunked = Chunked(array, plan, path / array.path, path, holes)
     if not chunked.marked:  # ours can be decoded, and may be opened while they are being written
-        chunked.read(0)
+        chunked.read(0, slabs(plan.spatial)[0])
     return OpenedFilm((plan.frames, *plan.spatial), array.dtype, chunked.read, path=path, sources=chunked.sources)
 
 

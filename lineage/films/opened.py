@@ -13,6 +13,7 @@ from lineage.arrays import Array
 
 Kind = Literal["image", "labels"]
 Sources = tuple[Path, ...] | None
+Place = tuple[slice, ...]  # a part of a frame, one slice along each of ([z,] y, x); the whole frame: ()
 
 
 def unknown_sources(_frame: int) -> Sources:
@@ -22,12 +23,12 @@ def unknown_sources(_frame: int) -> Sources:
 
 @dataclass(frozen=True, eq=False)
 class OpenedFilm:
-    """A film that is read frame by frame: ``film[t]`` is one frame, (Y, X) or (Z, Y, X).
+    """A film that is read frame by frame: ``film[t]`` is one frame, (Y, X) or (Z, Y, X), ``film.part(t, place)`` a part of one.
 
     Attributes:
         shape: (T, [Z,] Y, X), pixels.
         dtype: Type of its pixels.
-        read: Gives frame t, a fresh array.
+        read: Gives a part of frame t, or the whole, ``()``, a fresh array; no more than that part is in memory where the file allows it.
         scale: Size of a pixel along ([z,] y, x) as the file says it, micrometres where it names a unit of length; ones when it is silent.
         interval: Time from frame to frame, seconds where the file names a unit of time; None when it is silent.
         path: Where it lies; None for an array.
@@ -38,7 +39,7 @@ class OpenedFilm:
 
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
-    read: Callable[[int], Array] = field(repr=False)
+    read: Callable[[int, Place], Array] = field(repr=False)
     scale: tuple[float, ...] = ()
     interval: float | None = None
     path: Path | None = None
@@ -58,14 +59,57 @@ class OpenedFilm:
         return self.shape[0]
 
     def __getitem__(self, frame: int) -> Array:
-        t = int(frame)
-        if not -len(self) <= t < len(self):
-            raise IndexError(f"{self.name} has no frame {t}: it has {len(self)} frames")
-        t %= len(self)
-        array = self.read(t)
+        t = self._frame(frame)
+        array = self.read(t, ())
         if array.shape != self.shape[1:]:
             raise ValueError(f"{self.name}: frame {t} has shape {array.shape}, but frame 0 has {self.shape[1:]}")
         return array
+
+    def part(self, frame: int, place: Place) -> Array:
+        """A part of a frame.
+
+        Args:
+            frame: Which one.
+            place: One slice along each of ([z,] y, x), or only along the first of them.
+        """
+        return self.read(self._frame(frame), place)
+
+    def _frame(self, frame: int) -> int:
+        t = int(frame)
+        if not -len(self) <= t < len(self):
+            raise IndexError(f"{self.name} has no frame {t}: it has {len(self)} frames")
+        return t % len(self)
+
+
+@dataclass(frozen=True, eq=False)
+class LazyFrame:
+    """One frame of a film, or some, of which only what is sliced is read: ``frame[place]``, as of an array.
+
+    Attributes:
+        film: The film.
+        frames: Numbers of the frames; one frame has no axis for them.
+    """
+
+    film: OpenedFilm
+    frames: tuple[int, ...]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """([F,] [Z,] Y, X); the first axis only where there are several frames."""
+        return (*((len(self.frames),) if len(self.frames) > 1 else ()), *self.film.shape[1:])
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the pixels."""
+        return self.film.dtype
+
+    def __getitem__(self, place: Any) -> Array:  # noqa: ANN401 - a slice or a tuple of slices, the first a number or a slice of frames
+        place = place if isinstance(place, tuple) else (place,)
+        if len(self.frames) == 1:
+            return self.film.part(self.frames[0], place)
+        some = self.frames[place[0]]
+        parts = [self.film.part(t, place[1:]) for t in (some if isinstance(some, tuple) else (some,))]
+        return np.stack(parts) if isinstance(some, tuple) else parts[0]
 
 
 @dataclass(frozen=True)
@@ -92,9 +136,13 @@ class Layout:
         """Lengths of ([z,] y, x), in this order."""
         return tuple(self.shape[self.axes.index(axis)] for axis in "ZYX" if axis in self.axes)
 
-    def pick(self, array: Any, frame: int) -> Array:  # noqa: ANN401 - NumPy, memory map or zarr
-        """One frame of ``array``, its axes in the order ([z,] y, x)."""
-        index = {"T": frame, "C": self.channel, "_": 0}
+    def parts(self, place: Place) -> dict[str, slice]:
+        """A place by the letters of its axes."""
+        return dict(zip([axis for axis in "ZYX" if axis in self.axes], place, strict=False))
+
+    def pick(self, array: Any, frame: int, place: Place = ()) -> Array:  # noqa: ANN401 - NumPy, memory map or zarr
+        """One frame of ``array``, or a part of it, its axes in the order ([z,] y, x)."""
+        index = {"T": frame, "C": self.channel, "_": 0, **self.parts(place)}
         picked = np.array(array[tuple(index.get(axis, slice(None)) for axis in self.axes)])
         left = [axis for axis in self.axes if axis in "ZYX"]
         return picked.transpose([left.index(axis) for axis in "ZYX" if axis in left])
@@ -149,9 +197,9 @@ def of_array(array: Any, axes: str, *, channel: int | None = None, path: Path | 
     name = str(path) if path else "array"
     plan = layout_of(array, axes, channel=channel, name=name)
 
-    def read(t: int) -> Array:
+    def read(t: int, place: Place) -> Array:
         try:
-            return plan.pick(array, t)
+            return plan.pick(array, t, place)
         except (OSError, ValueError, RuntimeError) as error:
             raise ValueError(f"{name}: frame {t} cannot be read: {' '.join(str(error).split())}") from error
 

@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 import tifffile
 
-from lineage.arrays import Array
+from lineage.arrays import Array, slabs
 
-from .opened import Layout, OpenedFilm, Sources, in_one_file, layout, of_array, with_scale
+from .opened import Layout, OpenedFilm, Place, Sources, in_one_file, layout, of_array, with_scale
 from .units import MICROMETRES, micrometres, seconds
 
 SMALL, SQUEEZED = 2**28, 20_000  # bytes, and times smaller than its pixels: no honest page is
@@ -76,7 +76,7 @@ def open_tiff(path: Path, *, channel: int | None = None, axes: str = "", one_fra
                     raise
                 raise ValueError(f"{path} is cut off or corrupt: {_reason(error)}") from error
     if probe:
-        film[0]
+        film.part(0, slabs(film.shape[1:])[0])
     return film
 
 
@@ -141,12 +141,13 @@ def _of_pages(path: Path, series: Any, axes: str, channel: int | None) -> Opened
     grid = np.arange(len(pages)).reshape(outer.shape)
     lock = Lock()
 
-    def read(t: int) -> Array:
-        rows = outer.pick(grid, t)
+    def read(t: int, place: Place) -> Array:
+        rows = outer.pick(grid, t, place[: len(outer.spatial)])
         with lock:
             decoded = [_decode(path, pages[k], k) for k in rows.ravel().tolist()]
         try:
-            return inner.pick(np.stack(decoded).reshape(*rows.shape, *shape[n_lead:]), 0)
+            rest = (slice(None),) * len(place[: len(outer.spatial)]) + place[len(outer.spatial) :]  # what is a page is picked already
+            return inner.pick(np.stack(decoded).reshape(*rows.shape, *shape[n_lead:]), 0, rest)
         except ValueError as error:
             raise ValueError(f"{path}: frame {t} cannot be decoded, the file is corrupt: {error}") from error
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from lineage.arrays import Array
+from lineage.arrays import Array, slabs
 
-from .opened import OpenedFilm, in_one_file, layout, with_scale
+from .opened import OpenedFilm, Place, in_one_file, layout, with_scale
 
 READERS = {".nd2": "bioio-nd2", ".czi": "bioio-czi", ".lif": "bioio-lif"}
 INSTALL = "pip install cytolineage[bioio]"
@@ -44,19 +44,20 @@ def open_vendor(path: Path, *, channel: int | None = None, axes: str = "") -> Op
     flat = "".join("_" if axis == "Z" and size == 1 else axis for axis, size in zip(order, shape, strict=True))
     plan = layout(axes or flat, shape, channel=channel, name=str(path))
 
-    def read(t: int) -> Array:
+    def read(t: int, place: Place) -> Array:
         at = {"T": t, "C": plan.channel, "_": 0}
         fixed = {real: at[axis] for real, axis in zip(order, plan.axes, strict=True) if axis in at}
         left = [(real, axis) for real, axis in zip(order, plan.axes, strict=True) if axis not in at]
+        part = tuple(plan.parts(place).get(axis, slice(None)) for _, axis in left)
         try:
-            frame = np.asarray(image.get_image_dask_data("".join(real for real, _ in left), **fixed).compute())
+            frame = np.asarray(image.get_image_dask_data("".join(real for real, _ in left), **fixed)[part].compute())
         except Exception as error:
             raise ValueError(f"{path}: frame {t} cannot be read: {_reason(error)}") from error
         letters = [axis for _, axis in left]
         return frame.transpose([letters.index(axis) for axis in "ZYX" if axis in letters])
 
     film = in_one_file(OpenedFilm((plan.frames, *plan.spatial), dtype, read, path=path), path)
-    film[0]
+    film.part(0, slabs(plan.spatial)[0])
     known = {axis: float(size) for axis in "ZYX" if (size := getattr(sizes, axis, None)) is not None}
     return with_scale(film, known, interval.total_seconds() if isinstance(interval, timedelta) else interval)
 

@@ -24,7 +24,7 @@ import numpy as np
 
 from lineage.arrays import Array
 
-from .opened import Layout, Sources
+from .opened import Layout, Place, Sources
 
 MARK, WHOLE = "cytolineage", "every_chunk_written"  # attribute of arrays whose empty chunks are stored too
 METADATA = ("zarr.json", ".zarray")
@@ -48,23 +48,23 @@ class Chunked:
     path: Path
     holes: bool
 
-    def read(self, t: int) -> Array:
-        """Frame t, ([Z,] Y, X).
+    def read(self, t: int, place: Place) -> Array:
+        """A part of frame t, or the whole, ``()``; ([Z,] Y, X).
 
         Raises:
             ValueError: A chunk of it was lost or is damaged; the message names it.
         """
-        lost = [(file, place) for file, place in self.chunks(t) if not file.is_file()]
+        lost = [(file, part) for file, part in self.chunks(t, place) if not file.is_file()]
         if lost and self.marked:
             raise ValueError(f"{self.path}: frame {t} is incomplete, its chunk {self._name(lost[0][0])} was lost: copy or make it again")
         try:
-            frame = self.plan.pick(self.array, t)
+            frame = self.plan.pick(self.array, t, place)
         except Exception as error:  # codecs raise whatever they like
-            raise ValueError(f"{self.path}: frame {t} cannot be read: {self._damage(t)}{_reason(error)}") from error
-        if lost and not self.holes and self._blank(frame) <= sum(self._pixels(place) for _, place in lost):
+            raise ValueError(f"{self.path}: frame {t} cannot be read: {self._damage(t, place)}{_reason(error)}") from error
+        if lost and not self.holes and self._blank(frame) <= sum(self._pixels(part) for _, part in lost):
             raise ValueError(
                 f"{self.path}: frame {t} lacks its chunk {self._name(lost[0][0])}, and no pixel that is stored is blank: "
-                "copy the film again, or open it with holes=True if it is blank there"
+                "copy the film again, or open it with holes=True (--holes) if it is blank there"
             )
         return frame
 
@@ -79,17 +79,18 @@ class Chunked:
         mark = dict(self.array.attrs).get(MARK)
         return isinstance(mark, dict) and mark.get(WHOLE) is True
 
-    def chunks(self, t: int) -> Iterator[tuple[Path, tuple[slice, ...]]]:
-        """The file of every chunk that frame t lies in, and the part of the array that it holds."""
+    def chunks(self, t: int, place: Place = ()) -> Iterator[tuple[Path, tuple[slice, ...]]]:
+        """The file of every chunk that frame t, or a part of it, lies in, and what it holds of that part, as a part of the array."""
         cuts = getattr(self.array, "shards", None) or self.array.chunks
         at = {"T": t, "C": self.plan.channel, "_": 0}
-        steps = [
-            [at[axis] // cut] if axis in at else range(-(-size // cut))
-            for axis, size, cut in zip(self.plan.axes, self.plan.shape, cuts, strict=True)
-        ]
+        wanted = {axis: slice(k, k + 1) for axis, k in at.items()} | self.plan.parts(place)
+        sides = zip(self.plan.axes, self.plan.shape, strict=True)
+        ends = [wanted.get(axis, slice(None)).indices(size)[:2] for axis, size in sides]
+        steps = [range(low // cut, -(-high // cut)) for (low, high), cut in zip(ends, cuts, strict=True)]
         for step in itertools.product(*steps):
-            place = tuple(slice(k * cut, min((k + 1) * cut, size)) for k, cut, size in zip(step, cuts, self.plan.shape, strict=True))
-            yield self.folder / self.array.metadata.encode_chunk_key(step), place
+            within = zip(step, cuts, ends, strict=True)
+            part = tuple(slice(max(k * cut, low), min((k + 1) * cut, high)) for k, cut, (low, high) in within)
+            yield self.folder / self.array.metadata.encode_chunk_key(step), part
 
     def _pixels(self, place: tuple[slice, ...]) -> int:
         """How many pixels of a frame lie in a part of the array."""
@@ -100,11 +101,11 @@ class Chunked:
         fill = self.array.fill_value or 0  # zarr 2 may leave it open
         return int(np.count_nonzero(np.isnan(frame) if fill != fill else frame == fill))
 
-    def _damage(self, t: int) -> str:
+    def _damage(self, t: int, place: Place) -> str:
         """Which chunk of a frame that cannot be read is the one."""
-        for file, place in self.chunks(t):
+        for file, part in self.chunks(t, place):
             try:
-                self.array[place]
+                self.array[part]
             except Exception:  # codecs raise whatever they like
                 return f"its chunk {self._name(file)} is damaged: "
         return ""

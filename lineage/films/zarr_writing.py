@@ -6,7 +6,10 @@ those without any cell are stored too: a chunk that is lost or damaged is told f
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -17,10 +20,12 @@ from lineage.arrays import Array
 
 from .atomic import new_folder
 from .ome_zarr import is_zarr
+from .opened import Place
 from .zarr_chunks import MARK, WHOLE
 
 MOST_PIXELS = 2**24  # of one chunk: 32 MiB of image, 64 MiB of labels
 LEVEL = 1  # of zstd; higher ones take twice the time and save a few percent of noise
+_SCRATCH = {2: 512, 3: 64}  # side of the chunks of what is only for work in between, by the number of axes
 LEFT = ("*.partial", ".*.tmp")  # what a writer that was killed may leave
 _OPENING = Lock()  # the library takes what becomes of empty chunks from a setting of the whole process
 
@@ -72,13 +77,14 @@ def create_image_zarr(
     _create(Path(path), shape, scale, interval, np.dtype(dtype), {})
 
 
-def write_frame(path: str | Path, t: int, frame: Array) -> None:
-    """Write one frame of a film that ``create_labels_zarr`` or ``create_image_zarr`` began; another one is not touched.
+def write_frame(path: str | Path, t: int, frame: Array, place: Place = ()) -> None:
+    """Write one frame of a film that ``create_labels_zarr`` or ``create_image_zarr`` began, or a part of it; another one is not touched.
 
     Args:
         path: The folder that was begun.
         t: Which frame.
         frame: Its pixels, ([Z,] Y, X); whole numbers that the film's type holds.
+        place: Which part of the frame these are, best one that ``chunk_places`` gives; the whole when not given.
 
     Raises:
         ValueError: No film of ours there, a frame of another shape, or pixels that its type does not hold.
@@ -88,9 +94,10 @@ def write_frame(path: str | Path, t: int, frame: Array) -> None:
     array = _opened(Path(path))
     if not 0 <= t < array.shape[0]:
         raise IndexError(f"{path} has no frame {t}: it has {array.shape[0]} frames")
-    pixels = _fitting(np.asarray(frame), array.dtype, f"frame {t} of {path}", array.shape[1:])
+    sides = tuple(len(range(*part.indices(size))) for part, size in zip(place, array.shape[1:], strict=False))
+    pixels = _fitting(np.asarray(frame), array.dtype, f"frame {t} of {path}", (*sides, *array.shape[1 + len(sides) :]))
     try:
-        array[t] = pixels
+        array[(t, *place)] = pixels
     except OSError as error:
         raise type(error)(f"cannot write frame {t} of {path}: {error.strerror or error}") from error
 
@@ -120,6 +127,34 @@ def chunk_shape(shape: Sequence[int]) -> tuple[int, ...]:
     most = max(MOST_PIXELS // (tile[0] * tile[1]), 1) if tile == [y, x] else 1
     slabs = [-(-planes // -(-planes // most)) for planes in depth]  # of even thickness
     return (1, *slabs, *tile)
+
+
+def chunk_places(shape: Sequence[int]) -> Iterator[Place]:
+    """The parts of a frame that are chunks of their own, in films that this module writes.
+
+    Args:
+        shape: Of the film, (T, [Z,] Y, X), pixels.
+    """
+    sides = zip(shape[1:], chunk_shape(shape)[1:], strict=True)
+    yield from itertools.product(*([slice(a, min(a + cut, size)) for a in range(0, size, cut)] for size, cut in sides))
+
+
+@contextmanager
+def scratch(folder: Path, shape: Sequence[int], dtype: str) -> Iterator[Any]:
+    """A zarr array for a picture that is worked on, zero at first, which is gone when the block ends.
+
+    It lies on disk in small chunks that are not packed, so that no more of it is in memory than is written or read.
+
+    Args:
+        folder: Where it lies meanwhile.
+        shape: ([Z,] Y, X), pixels.
+        dtype: Type of its pixels.
+    """
+    import zarr
+
+    chunks = tuple(min(_SCRATCH[len(shape)], side) for side in shape)
+    with tempfile.TemporaryDirectory(prefix=".", suffix=".partial", dir=folder) as place:
+        yield zarr.create_array(f"{place}/0", shape=tuple(shape), chunks=chunks, dtype=dtype, compressors=None)
 
 
 def _create(path: Path, shape: Sequence[int], scale: Sequence[float], interval: float | None, dtype: np.dtype[Any], said: Any) -> None:  # noqa: ANN401 - JSON

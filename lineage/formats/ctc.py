@@ -7,6 +7,7 @@ The size of a pixel and the time between frames stand in the description of ever
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from lineage.arrays import Array, BoolArray, Film, IntArray, Progress, silent
+from lineage.arrays import Array, BoolArray, Film, IntArray, Progress, frame_shape, is_large, silent
 from lineage.detections import Detections
 from lineage.films import OpenedFilm, open_film
 from lineage.films.atomic import new_folder
@@ -25,6 +26,7 @@ from lineage.measure import label_image
 from .ctc_draw import painter
 from .ctc_table import TABLES, check_rows, find_table, parse_table
 from .filling import filled, is_filled, stamp
+from .renumbering import Planes, relabelled, relabelled_planes
 from .shared_masks import halved, one_a_mask, seconds
 
 HOLDS = frozenset({"divisions", "gaps", "isolated", "scale", "interval", "length", "masks"})
@@ -219,18 +221,22 @@ def write(
         (folder / "res_track.txt").write_text(text, encoding="ascii", newline="\n")
 
 
-def _write_mask(path: Path, frame: Array, cells: Detections) -> None:
+def _write_mask(path: Path, frame: Array | Planes, cells: Detections) -> None:
     import tifffile
 
-    meta: dict[str, Any] = {"axes": "ZYX" if frame.ndim == 3 else "YX"}
+    meta: dict[str, Any] = {"axes": "ZYX" if len(frame.shape) == 3 else "YX"}
     if set(cells.scale) != {1.0}:
         meta["scale"] = list(cells.scale)
     if cells.interval is not None:
         meta["interval"] = float(cells.interval)
-    tifffile.imwrite(path, frame, photometric="minisblack", compression="zlib", metadata=meta)
+    if isinstance(frame, Planes):
+        size = {"shape": frame.shape, "dtype": np.uint16, "bigtiff": 2 * math.prod(frame.shape) > 2**32}
+        tifffile.imwrite(path, frame.planes, photometric="minisblack", compression="zlib", metadata=meta, **size)
+    else:
+        tifffile.imwrite(path, frame, photometric="minisblack", compression="zlib", metadata=meta)
 
 
-def _relabelled(forest: Forest, labels: Film) -> tuple[int, Callable[[int], Array]]:
+def _relabelled(forest: Forest, labels: Film) -> tuple[int, Callable[[int], Array | Planes]]:
     cells = forest.detections
     if len(labels) < cells.n_frames:
         raise ValueError(f"the label film has {len(labels)} frames, but the forest has {cells.n_frames}")
@@ -240,9 +246,12 @@ def _relabelled(forest: Forest, labels: Film) -> tuple[int, Callable[[int], Arra
     if nameless.size:
         raise ValueError(f"row {nameless[0]} (frame {cells.frame[nameless[0]]}) has no label: write without labels, discs are drawn")
 
-    def relabel(t: int) -> Array:
+    def relabel(t: int) -> Array | Planes:
         some = cells.at(t)
         here, new, beside = (np.flatnonzero(kind[some]) + some.start for kind in (first, added, second))
+        shape = frame_shape(labels)
+        if len(shape) == 3 and is_large(shape) and not len(new) and not len(beside):
+            return Planes(shape, relabelled_planes(labels, t, cells.label[here], forest.tracklet_id[here]))
         image = label_image(labels[t], t)
         frame = relabelled(image, cells.label[here], forest.tracklet_id[here], frame=t)
         halved(frame, forest, beside, forest.tracklet_id[beside], image)
@@ -250,36 +259,3 @@ def _relabelled(forest: Forest, labels: Film) -> tuple[int, Callable[[int], Arra
         return frame
 
     return len(labels), relabel
-
-
-def relabelled(image: Array, old: IntArray, new: IntArray, *, frame: int) -> Array:
-    """A label image with other numbers, 0 where a label is not listed; the image itself is left alone.
-
-    Args:
-        image: Label image, (Y, X) or (Z, Y, X).
-        old: Labels to keep; int (n,).
-        new: Their new numbers, below 65536; int (n,).
-        frame: Its number, for messages.
-
-    Raises:
-        ValueError: A label is listed twice or is not in the image.
-    """
-    order = np.argsort(old, kind="stable")
-    old, new = old[order], new[order]
-    twice = np.flatnonzero(np.diff(old) == 0)
-    if twice.size:
-        raise ValueError(f"label {old[twice[0]]} stands for two cells of frame {frame}")
-    top = int(image.max(initial=0))
-    if top <= 4 * image.size + 65536:  # a look-up table is faster than searching, unless labels are huge
-        table = np.zeros(top + 1, np.uint16)
-        table[old[old <= top]] = new[old <= top]
-        fresh = table[image]
-    else:
-        place = np.minimum(np.searchsorted(old, image), max(len(old) - 1, 0))
-        fresh = np.where(old[place] == image, new[place], 0).astype(np.uint16) if len(old) else np.zeros(image.shape, np.uint16)
-    there = np.zeros(int(new.max(initial=0)) + 1, bool)
-    there[fresh.ravel()] = True
-    lost = np.flatnonzero(~there[new])
-    if lost.size:
-        raise ValueError(f"frame {frame} of the label film has no label {old[lost[0]]}, but the forest has a cell there")
-    return fresh

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from lineage.arrays import Array, Film, length
+from lineage.arrays import Array, Film, frame_shape, length, part_of
 from lineage.forest import Forest
 
 from .likelihood import MOST_MISSED, Likelihood
@@ -28,8 +28,15 @@ class _Stretch:
     def __len__(self) -> int:
         return self.end - self.begin
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (len(self), *frame_shape(self.film))
+
     def __getitem__(self, frame: int) -> Array:
         return np.asarray(self.film[self.begin + frame])
+
+    def part(self, frame: int, place: tuple[slice, ...]) -> Array:
+        return part_of(self.film, self.begin + frame, place)
 
 
 def looked_at(forest: Forest, labels: Film | None, least: float) -> tuple[Moves, list[Surprises]]:

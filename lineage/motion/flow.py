@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import map_coordinates, median_filter
 
-from lineage.arrays import Array, Film, FloatArray, IntArray, Progress, length, silent
+from lineage.arrays import Array, Film, FloatArray, IntArray, Progress, frame_shape, length, part_of, silent, slabs
 from lineage.detections import Detections
 
 from .field import Motion, comparable, fit, usual_spacing
@@ -110,7 +110,7 @@ class _Sight:
 
     @classmethod
     def of(cls, image: Film, detections: Detections) -> _Sight:
-        shape = np.asarray(image[0]).shape
+        shape = frame_shape(image)
         shrink = tuple(-(-side // _SIDE[len(shape)]) for side in shape)
         pixel = np.array(detections.scale) * shrink
         wanted = _REGION * usual_spacing(detections) / pixel
@@ -121,7 +121,9 @@ class _Sight:
         """A frame, shrunk; median 0 and standard deviation 1."""
         from skimage.transform import downscale_local_mean
 
-        small: FloatArray = downscale_local_mean(np.asarray(self.image[t], float), self.shrink)
+        planes = slabs(frame_shape(self.image), self.shrink[0])
+        parts = [self.image[t]] if len(planes) == 1 else (part_of(self.image, t, place) for place in planes)
+        small: FloatArray = np.concatenate([downscale_local_mean(np.asarray(part, float), self.shrink) for part in parts])
         return (small - float(np.median(small))) / (float(small.std()) or 1.0)
 
     def step(self, t: int) -> Array:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import uuid
 import zipfile
 from collections.abc import Mapping
@@ -128,8 +129,8 @@ class Store:
 
     def tidy(self) -> None:
         """Remove what writers that died have left."""
-        for left in self.folder.rglob(f".*{_PARTIAL}"):
-            left.unlink(missing_ok=True)
+        for left in [*self.folder.rglob(f".*{_PARTIAL}")]:
+            shutil.rmtree(left) if left.is_dir() else left.unlink(missing_ok=True)
 
     def _damaged(self, name: str, error: Exception) -> ValueError:
         said = " ".join(str(error).split()) or type(error).__name__

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -14,14 +14,15 @@ import numpy as np
 from lineage import __version__
 from lineage.arrays import Array, IntArray
 from lineage.detections import Detections
-from lineage.films import OpenedFilm, open_film
-from lineage.films.zarr_writing import write_frame
-from lineage.measure import label_image, measure
-from lineage.pieces import Note, Store, digest, digest_of_array
+from lineage.films import OpenedFilm, Place, open_film
+from lineage.films.zarr_writing import chunk_places, scratch, write_frame
+from lineage.measure import label_image, measure_slabs
+from lineage.pieces import Note, Store, digest
 from lineage.stretches import Part
 
+from .looking import Looked, kept
 from .restoring import denoised, neighbours
-from .segmenting import one_thread, segmenter
+from .segmenting import one_thread, segmenter, segmenter_in_blocks
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class Source:
         made: Whether they are made here.
         segment: How; see ``segmenter``.
         denoise: What restores the images; empty for nothing.
+        holes: Whether what is missing of them is blank.
         recipe: Digest of all that says how: versions, methods, their weights.
         scale: Size of a pixel along each axis, physical units.
         interval: Seconds between frames; None when not known.
@@ -46,6 +48,7 @@ class Source:
     made: bool
     segment: str
     denoise: str
+    holes: bool
     recipe: str
     scale: tuple[float, ...]
     interval: float | None
@@ -53,17 +56,17 @@ class Source:
     @property
     def image(self) -> OpenedFilm | None:
         """The images as they are, opened."""
-        return None if self.film is None else _opened(self.film, "image", _dated(self.film))
+        return None if self.film is None else _opened(self.film, "image", self.holes, _dated(self.film))
 
     @property
     def seen(self) -> OpenedFilm | None:
         """The images as they are looked at, restored where that is wanted."""
-        return None if self.film is None else _restored(self.film, self.denoise, _dated(self.film))
+        return None if self.film is None else _restored(self.film, self.denoise, self.holes, _dated(self.film))
 
     @property
     def labels(self) -> OpenedFilm:
         """The masks, opened."""
-        return _opened(self.masks, "labels", _dated(self.masks))
+        return _opened(self.masks, "labels", True, _dated(self.masks))
 
 
 @dataclass(frozen=True)
@@ -134,29 +137,51 @@ def measured(task: Frame) -> Measured:
     if note is not None and signature is not None and note.facts["signature"] == signature and _stands(task, note):
         return _said(note)
     try:
-        pictures = [digest_of_array(source.image[t]) for t in task.around] if source.image is not None else []
-        given = None if source.made else label_image(source.labels[task.number], task.number)
-        key = digest(source.recipe, pictures, None if given is None else digest_of_array(given))
+        pictures = [] if source.image is None else [Looked(source.image, t).digest for t in task.around]
+        given = None if source.made else Looked(source.labels, task.number)
+        key = digest(source.recipe, pictures, None if given is None else given.digest)
         if note is not None and note.key == key and _stands(task, note):  # other files, the same pixels
             return _said(store.write(task.name, key, store.read(task.name), {**note.facts, "signature": signature}))
-        with one_thread() if source.segment not in ("", "classical") else nullcontext():
-            image = None if source.seen is None else _finite(source.seen[task.number])
-            labels = given
-            if labels is None:
-                store.drop(task.name)
-                labels = np.asarray(_how(source.segment, source.scale)(image)).astype(np.uint32)
+        columns, mask = _made(task, given)
     except ValueError as error:
         prefix = "" if f"frame {task.number}" in str(error) else f"frame {task.number}: "
         raise ValueError(f"{prefix}{error}") from error
-    if image is not None and image.shape != labels.shape:
-        raise ValueError(f"image frame {task.number} has shape {image.shape}, but its labels have {labels.shape}")
-    if source.made:
-        write_frame(source.masks, task.number, labels)
-    columns = measure(labels, np.array(source.scale), image)
-    facts = {"signature": signature, "recipe": source.recipe, "cells": len(columns["label"]), "mask": digest_of_array(labels)}
+    facts = {"signature": signature, "recipe": source.recipe, "cells": len(columns["label"]), "mask": mask}
     facts["picture"] = pictures[task.number - task.around.start] if pictures else ""
     facts["files"] = len(source.labels.sources(task.number) or ()) if source.made else 0
     return _said(store.write(task.name, key, columns, facts))
+
+
+def _made(task: Frame, given: Looked | None) -> tuple[Mapping[str, Array], str]:
+    """What is measured of the cells of a frame, which are found first where their masks are not given, and the digest of the masks."""
+    source, t = task.source, task.number
+    with ExitStack() as stack:
+        seen = None if source.seen is None else Looked(source.seen, t)
+        if seen is not None and source.denoise:
+            seen = stack.enter_context(kept(seen, source.store.folder))
+        if given is None:
+            assert seen is not None
+            source.store.drop(task.name)
+            given = _segmented(source, t, seen)
+        if seen is not None and seen.shape != given.shape:
+            raise ValueError(f"image frame {t} has shape {seen.shape}, but its labels have {given.shape}")
+        labels = (label_image(part, t) for part in given.parts())
+        parts = ((part, None) for part in labels) if seen is None else zip(labels, map(_finite, seen.parts()), strict=True)
+        return measure_slabs(parts, given.shape, np.array(source.scale)), given.digest
+
+
+def _segmented(source: Source, t: int, seen: Looked) -> Looked:
+    """The masks of a frame, written to the film of all masks."""
+    with one_thread() if source.segment not in ("", "classical") else nullcontext():
+        if not seen.large:
+            labels = np.asarray(_how(source.segment, source.scale)(_finite(seen.whole))).astype(np.uint32)
+            write_frame(source.masks, t, labels)
+            return Looked.at(labels)
+        with scratch(source.store.folder, seen.shape, "int32") as canvas:
+            _how_in_blocks(source.segment, source.scale)(seen.lazy, canvas)
+            for place in chunk_places((1, *seen.shape)):
+                write_frame(source.masks, t, canvas[place], place)
+    return Looked(source.labels, t)
 
 
 @dataclass(frozen=True)
@@ -196,7 +221,10 @@ class FrameCells:
 
 def clipped(film: OpenedFilm, first: int, last: int) -> OpenedFilm:
     """Some frames of a film, as a film."""
-    read: Callable[[int], Array] = lambda t: film[first + t]  # noqa: E731
+
+    def read(t: int, place: Place) -> Array:
+        return film.read(first + t, place)
+
     return replace(film, shape=(last - first, *film.shape[1:]), read=read, numbers=film.numbers[first:last])
 
 
@@ -236,17 +264,17 @@ def _dated(path: Path) -> int:
 
 
 @lru_cache(maxsize=8)
-def _opened(path: Path, kind: Any, _date: int) -> OpenedFilm:  # noqa: ANN401 - a Kind
-    return open_film(path, kind=kind)
+def _opened(path: Path, kind: Any, holes: bool, _date: int) -> OpenedFilm:  # noqa: ANN401 - a Kind
+    return open_film(path, kind=kind, holes=holes)
 
 
 @lru_cache(maxsize=2)
-def _restored(path: Path, name: str, date: int) -> OpenedFilm:
-    film = denoised(_opened(path, "image", date), name)
+def _restored(path: Path, name: str, holes: bool, date: int) -> OpenedFilm:
+    film = denoised(_opened(path, "image", holes, date), name)
 
-    def read(t: int) -> Array:
+    def read(t: int, place: Place) -> Array:
         with one_thread():
-            return film.read(t)
+            return film.read(t, place)
 
     return replace(film, read=read) if name else film
 
@@ -254,3 +282,8 @@ def _restored(path: Path, name: str, date: int) -> OpenedFilm:
 @lru_cache(maxsize=2)
 def _how(name: str, scale: tuple[float, ...]) -> Any:  # noqa: ANN401 - a Segment
     return segmenter(name, n_axes=len(scale), scale=scale)
+
+
+@lru_cache(maxsize=2)
+def _how_in_blocks(name: str, scale: tuple[float, ...]) -> Any:  # noqa: ANN401 - a function of an image and a canvas
+    return segmenter_in_blocks(name, n_axes=len(scale), scale=scale)

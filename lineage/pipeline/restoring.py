@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from lineage.arrays import Array
-from lineage.films import OpenedFilm
+from lineage.arrays import Array, is_large
+from lineage.films import LazyFrame, OpenedFilm, Place
 from lineage.pieces import digest_of_weights
 
 
@@ -33,7 +33,8 @@ def weights_of(name: str) -> str:
 
 
 def denoised(film: OpenedFilm, name: str) -> OpenedFilm:
-    """The same film as a denoiser sees it: each frame is denoised when it is asked for, and only the last one is kept.
+    """The same film as a denoiser sees it: each frame is denoised when it is asked for, and only the last one is kept; of
+    a frame that is larger than memory, each part when that is asked for.
 
     Args:
         film: The images; they are not altered.
@@ -62,4 +63,19 @@ def denoised(film: OpenedFilm, name: str) -> OpenedFilm:
             raise ValueError(f"frame {t}: the denoiser {name} gave shape {frame.shape} for a frame of shape {film.shape[1:]}")
         return frame
 
-    return replace(film, dtype=np.dtype(np.float32), read=lambda t: latest(t).copy())
+    @lru_cache(maxsize=1)
+    def slowly(t: int) -> Any:  # noqa: ANN401 - sliced like an array
+        from restoration.views import rows_around
+
+        return model.lazily(LazyFrame(film, tuple(rows_around(t, frames=model.frames, count=len(film)))))
+
+    def read(t: int, place: Place) -> Array:
+        if not is_large(film.shape[1:]):
+            return latest(t)[place].copy()
+        try:
+            return np.asarray(slowly(t)[place])
+        except ValueError as error:
+            text = str(error)
+            raise ValueError(text if text.startswith("frame") else f"frame {t}: {text}") from error
+
+    return replace(film, dtype=np.dtype(np.float32), read=read)

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from lineage.arrays import Progress, silent
+from lineage.arrays import Progress, is_large, silent
 from lineage.detections import checked_scale
 from lineage.evaluation import evaluate
-from lineage.films import OpenedFilm, known_sizes, open_film
+from lineage.films import OpenedFilm, known_sizes, open_film, shadow
 from lineage.films.atomic import new_folder
 from lineage.films.ome_zarr import is_zarr
 from lineage.forest import Forest
@@ -204,7 +204,7 @@ def _job(
     """Open what is given; what cannot work is said before the work begins."""
     if film is None and labels is None:
         raise ValueError("nothing to track: give a film, or label masks")
-    opened = None if film is None else open_film(film)
+    opened = None if film is None else open_film(film, holes=settings.holes)
     masks = None if labels is None else open_film(labels, kind="labels")
     if opened is not None and masks is not None and opened.shape != masks.shape:
         raise ValueError(f"the film has shape {opened.shape}, but its labels have {masks.shape}")
@@ -275,4 +275,4 @@ def _write_results(found: _Found, film: OpenedFilm, folder: Path, *, gaps: ctc.G
     geff.write(forest, folder / "lineages.geff", labels_path=_zarr(found.masks), image_path=_zarr(film))
     if fits_ctc(forest):
         ctc.write(forest, folder / "ctc", labels=labels, gaps=gaps, progress=progress)
-    overview(forest, film, labels, folder / "overview.png")
+    overview(forest, shadow(film), None if is_large(film.shape[1:]) else labels, folder / "overview.png")

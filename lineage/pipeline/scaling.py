@@ -133,7 +133,7 @@ def _source(
     where = made if masks is None else _absolute(masks)
     recipe = recipe_of(segment, settings.denoise, scale, [segmenter_of(segment), denoiser_of(settings.denoise)])
     image = None if film is None else _absolute(film)
-    return Source(store, image, where, masks is None, segment, settings.denoise, recipe, tuple(map(float, scale)), interval)
+    return Source(store, image, where, masks is None, segment, settings.denoise, settings.holes, recipe, tuple(map(float, scale)), interval)
 
 
 def _begin(path: Path, film: OpenedFilm, scale: Sequence[float], interval: float | None) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from lineage.arrays import Array, Progress, silent
+from lineage.arrays import LARGE, Array, Progress, silent
 from lineage.films import OpenedFilm, open_film, save_labels
 from lineage.measure import compact
 from lineage.pieces import digest_of_weights
@@ -39,6 +39,35 @@ def segmenter(name: str, *, n_axes: int = 2, scale: Sequence[float] = ()) -> Seg
         return lambda image: segmentation.classical(image, scale=relative)
     predict: Segment = model_named(name, n_axes).predict
     return predict
+
+
+def segmenter_in_blocks(name: str, *, n_axes: int = 2, scale: Sequence[float] = ()) -> Callable[[Any, Any], None]:
+    """The same for images that are larger than memory: a function that reads parts of an image and writes parts of its labels.
+
+    Cells are those of the image in one piece wherever heaps of them are smaller than the blocks' overlap.
+
+    Args:
+        name: See ``segmenter``.
+        n_axes: Likewise.
+        scale: Likewise.
+
+    Returns:
+        A function of the image, which is sliced like an array, and of what receives the labels, which is assigned to like one and holds
+        integers of 32 bits.
+    """
+    import segmentation
+
+    if name == "classical":
+        relative = tuple(size / min(scale) for size in scale) or None
+        return lambda image, out: segmentation.classical_in_blocks(image, out, scale=relative, pixels=LARGE)
+    model = model_named(name, n_axes)
+
+    def how(image: Any, out: Any) -> None:  # noqa: ANN401
+        from segmentation.large import segment
+
+        segment(model, image, out)
+
+    return how
 
 
 def one_thread() -> AbstractContextManager[None]:

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lineage import __version__
-from lineage.arrays import Progress, silent
-from lineage.films import OpenedFilm, open_film
+from lineage.arrays import Progress, is_large, silent
+from lineage.films import OpenedFilm, open_film, shadow
 from lineage.films.atomic import new_file
 from lineage.forest import Forest
 from lineage.formats.shared_masks import seconds
@@ -44,7 +44,8 @@ def report(  # noqa: PLR0913 - all but four by keyword only
     """Write an interactive report of lineages as one HTML file that any current browser opens, without server or network.
 
     Of a film with more cells than a browser opens at once, the page holds those lineages that have the strongest warning signs, and
-    those that divide most often, and says so; its summary counts all of them. Of a film of very many frames, it holds pictures of some.
+    those that divide most often, and says so; its summary counts all of them. Of a film of very many frames, it holds pictures of some. In
+    frames of more than 2^24 pixels cells are points, and stacks are shown as their maxima along z.
 
     Args:
         forest: The lineages.
@@ -67,15 +68,16 @@ def report(  # noqa: PLR0913 - all but four by keyword only
         images = None if film is None else open_film(film)
         masks = None if labels is None else open_film(labels, kind="labels")
         _check_fit(forest, images, masks)
-        outlined = {} if masks is None or crowded(forest) else outline_columns(forest, masks, progress=progress)
+        traced = masks if masks is not None and not is_large(masks.shape[1:]) else None
+        outlined = {} if traced is None or crowded(forest) else outline_columns(forest, traced, progress=progress)
         found = check(forest, labels=masks) if checks is None else checks
         suspected = suspects(found, forest)
         page = shown_of(forest, suspected) if crowded(forest) else forest
-        if masks is not None and page is not forest:
-            outlined = outline_columns(page, masks, some=True, progress=progress)
+        if traced is not None and page is not forest:
+            outlined = outline_columns(page, traced, some=True, progress=progress)
         columns, left_out = cell_columns(forest, page)
         packed = pack(columns | outlined)
-        shown = None if images is None else pictures_of(images, progress=progress)
+        shown = None if images is None else pictures_of(shadow(images), progress=progress)
         meta = _meta(forest, images or masks, shown) | {
             "title": title or _title(images or masks),
             "unit": unit,
