@@ -10,7 +10,7 @@ import pytest
 from lineage import Detections, Forest, Settings, link
 from lineage.pieces import Store
 from lineage.simulation import simulate
-from lineage.stretches import SavedCells, Stretch, cut, link_in_stretches, save_cells
+from lineage.stretches import SavedCells, Stretch, cut, link_in_stretches, remembering, save_cells
 from lineage.stretches.plan import A_CELL, A_POINT, FREE
 from lineage.stretches.weighing import NODES
 
@@ -178,6 +178,42 @@ def test_nothing_is_done_twice(saved, tmp_path):
     for name, column in first.columns.items():
         np.testing.assert_array_equal(again.columns[name], column)
     assert (again.certificate, again.record) == (first.certificate, first.record)
+
+
+@pytest.mark.parametrize("solver", ["auto", "dual", "highs", "greedy"])
+def test_a_walk_that_was_stopped_goes_on_where_it_was(saved, tmp_path, monkeypatch, solver):
+    settings, real, asked = Settings(solver=solver), remembering.solver_named, []
+
+    def failing(after):
+        def named(name):
+            def solve(program, limits):
+                if len(asked) >= after:
+                    raise MemoryError("killed")
+                asked.append(name)
+                return real(name)(program, limits)
+
+            return solve
+
+        return named
+
+    monkeypatch.setattr(remembering, "solver_named", failing(10**6))
+    quiet = link_in_stretches(saved, Store(tmp_path / "quiet"), settings, memory=some(saved))
+    whole, store = len(asked), Store(tmp_path / "p")
+    assert whole >= 2
+    asked.clear()
+    for stop in sorted({1, whole - 1}):
+        monkeypatch.setattr(remembering, "solver_named", failing(stop))
+        with pytest.raises(MemoryError, match="killed"):
+            link_in_stretches(saved, store, settings, memory=some(saved))
+        assert len([*(store.folder / "windows").iterdir()]) == stop
+    monkeypatch.setattr(remembering, "solver_named", failing(10**6))
+    found = link_in_stretches(saved, store, settings, memory=some(saved))
+    assert len(asked) == whole  # nothing was solved twice
+    assert not (store.folder / "windows").exists()
+    for name, column in quiet.columns.items():
+        np.testing.assert_array_equal(found.columns[name], column)
+    assert (found.certificate, found.record) == (quiet.certificate, quiet.record)
+    assert store.path("lineages").read_bytes() == Store(tmp_path / "quiet").path("lineages").read_bytes()
 
 
 def test_what_changed_is_done_again_and_nothing_else(cells, saved, tmp_path):

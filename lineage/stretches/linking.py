@@ -19,6 +19,7 @@ from lineage.windows import Window, solve_windows
 from .cells import Cells
 from .plan import A_CELL, A_MASK, A_POINT, FREE, Stretch, cut
 from .programme import Weighed
+from .remembering import Remembered
 from .weighing import Weighing, weigh
 
 _LINEAGES = "lineages"
@@ -105,11 +106,11 @@ def _solved(film: Weighed, notes: Sequence[Note], store: Store, settings: Settin
     }
     key = digest(__version__, how, [note.digest for note in notes])
     record = {"stretches": [note.facts["record"] for note in notes]}
-    known = store.known(_LINEAGES, key)
+    known, solver = store.known(_LINEAGES, key), Remembered(store, settings.solver)
     if known is None:
         windows: list[Window] = []
         limits: dict[str, Any] = {"time_limit": settings.time_limit, "threads": settings.threads, "progress": progress}
-        certificate = solve_windows(film, len(film.count), windows.append, **how, **limits)
+        certificate = solve_windows(film, len(film.count), windows.append, **how | {"solver": solver}, **limits)
         parent, selected, cost = (
             np.concatenate([getattr(window, name) for window in windows]) for name in ("parent", "selected", "link_cost")
         )
@@ -122,5 +123,6 @@ def _solved(film: Weighed, notes: Sequence[Note], store: Store, settings: Settin
         parts = {"length": length, "overlap": settings.overlap, "parts": [window.record() for window in windows]}
         facts = {"certificate": asdict(replace(certificate, seconds=0.0)), "windows": parts}
         known = store.write(_LINEAGES, key, columns, facts)
+    solver.forget()
     certificate = Certificate(**known.facts["certificate"])
     return Stretched(store.read(_LINEAGES), certificate, record | {"windows": known.facts["windows"]}, film.stretches)
