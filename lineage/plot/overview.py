@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from lineage.arrays import Film
+from lineage.arrays import Film, frame_shape
 from lineage.forest import Forest
 
 from .frames import tracks_over_frame
@@ -55,7 +55,7 @@ def overview(  # noqa: PLR0913 - three of them by keyword only
     shown = sorted({0, (n - 1) // 2, n - 1} & set(range(n))) if frames is None else list(frames)
     if n == 0 or not shown or min(shown) < 0 or max(shown) >= n:
         raise ValueError(f"frames {shown} cannot be shown: the film has {n} frames")
-    shape = np.shape(film[shown[0]])
+    shape = frame_shape(film)
     tall = float(np.clip(shape[-2] * forest.detections.scale[-2] / (shape[-1] * forest.detections.scale[-1]), 0.3, 3))
     side = min(3.0, 9 / len(shown) / tall)
     figure = Figure(figsize=(side + 6.0, max(len(shown) * (side * tall + 0.3), 4.5)), layout="constrained", dpi=150)
