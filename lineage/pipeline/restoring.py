@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -54,6 +55,11 @@ def denoised(film: OpenedFilm, name: str) -> OpenedFilm:
         raise ValueError(f"{name} denoises {config.dims}D frames, but the film is {n_axes}D: take other weights, or none")
     if config.inputs != model.frames:
         raise ValueError(f"{name} takes {config.inputs // model.frames} channels, but a film has one: take other weights, or none")
+    return replace(film, dtype=np.dtype(np.float32), read=(_in_parts if is_large(film.shape[1:]) else _whole)(film, model, name))
+
+
+def _whole(film: OpenedFilm, model: Any, name: str) -> Callable[[int, Place], Array]:  # noqa: ANN401 - a Denoiser; its module loads torch
+    """How frames are read that fit in memory: the last one is kept."""
     clean = model.predict_film(film)
 
     @lru_cache(maxsize=1)  # whoever segments and measures asks for the same frame several times in a row
@@ -63,19 +69,24 @@ def denoised(film: OpenedFilm, name: str) -> OpenedFilm:
             raise ValueError(f"frame {t}: the denoiser {name} gave shape {frame.shape} for a frame of shape {film.shape[1:]}")
         return frame
 
-    @lru_cache(maxsize=1)
-    def slowly(t: int) -> Any:  # noqa: ANN401 - sliced like an array
-        from restoration.views import rows_around
+    return lambda t, place: latest(t)[place].copy()
 
+
+def _in_parts(film: OpenedFilm, model: Any, _name: str) -> Callable[[int, Place], Array]:  # noqa: ANN401 - a Denoiser
+    """How frames are read that do not: nothing is kept but the brightness of the last one."""
+    from restoration.views import check_length, rows_around
+
+    check_length(film, model.frames)
+
+    @lru_cache(maxsize=1)
+    def latest(t: int) -> Any:  # noqa: ANN401 - sliced like an array
         return model.lazily(LazyFrame(film, tuple(rows_around(t, frames=model.frames, count=len(film)))))
 
     def read(t: int, place: Place) -> Array:
-        if not is_large(film.shape[1:]):
-            return latest(t)[place].copy()
         try:
-            return np.asarray(slowly(t)[place])
+            return np.asarray(latest(t)[place])
         except ValueError as error:
             text = str(error)
             raise ValueError(text if text.startswith("frame") else f"frame {t}: {text}") from error
 
-    return replace(film, dtype=np.dtype(np.float32), read=read)
+    return read
