@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import i0e
 
 from lineage.arrays import FloatArray, IntArray
 from lineage.candidates import expected
@@ -20,12 +21,12 @@ class Daughters:
     """Cost of a pair of daughters in place of two plain displacements.
 
     Sisters part: the middle between them stays near the mother (a t step of scale ``offset``: most mothers stay, some leap) and they
-    lie about one ``separation`` apart in any direction. Two other cells lie anywhere. The log-likelihood ratio of these replaces the
-    distance costs of the two links, which speak of cells that do not divide.
+    lie about one ``separation`` apart in any direction (``log_around``). Two other cells lie anywhere. The log-likelihood ratio of
+    these replaces the distance costs of the two links, which speak of cells that do not divide.
 
     Attributes:
-        separation: Mean distance between sisters in the first frame after division, in units of ``size``.
-        spread: Its standard deviation.
+        separation: Distance between sisters in the first frame after division, in units of ``size``.
+        spread: Standard deviation of where one lies around the other, along each axis.
         offset: Scale, along each axis, of the middle about the mother.
         density: Cells per physical unit of area (volume in 3D).
         size: Size of things in each frame, physical units: in embryos cells get smaller, and what is far at the end is near at
@@ -46,17 +47,26 @@ class Daughters:
             pairs: Two links of one mother each; int (p, 2).
             distance: The distance cost inside the cost of every link, nats; float (m,).
         """
-        unit = self.unit(graph, pairs)
-        apart, middle = (length / unit for length in geometry(graph, pairs))
         d = graph.detections.n_axes
-        late = np.sqrt(graph.dt[pairs].max(axis=1))  # a daughter that was missed at first has had time to move
-        offset, spread = self.offset * late, self.spread * late
-        log_middle = log_step(middle, offset, TAIL, d)
-        log_apart = -(((apart - self.separation) / spread) ** 2) / 2 - np.log(spread * np.sqrt(2 * np.pi))
-        around = np.log(2 * np.pi * apart) if d == 2 else np.log(4 * np.pi * apart**2)
-        other = 2 * np.log(self.density) + 2 * d * np.log(unit)
-        ratio = log_middle + log_apart - around + np.log(2) - other  # log 2: sisters have no order
+        apart, middle = (length / self.unit(graph, pairs) for length in geometry(graph, pairs))
+        offset, spread = self._scales(graph, pairs)
+        ratio = log_step(middle, offset, TAIL, d) + log_around(apart, self.separation, spread, d) - self._other(graph, pairs)
         return -ratio - distance[pairs].sum(axis=1)
+
+    def least(self, graph: CandidateGraph, pairs: IntArray) -> FloatArray:
+        """What each pair costs at least, wherever the two lie, without the distances; (p,), nats."""
+        d = graph.detections.n_axes
+        offset, spread = self._scales(graph, pairs)
+        return self._other(graph, pairs) - log_step(np.zeros(len(pairs)), offset, TAIL, d) + d / 2 * np.log(2 * np.pi * spread**2)
+
+    def _scales(self, graph: CandidateGraph, pairs: IntArray) -> tuple[FloatArray, FloatArray]:
+        """Offset and spread: a daughter that was missed at first has had time to move; (p,) each."""
+        late = np.sqrt(np.maximum(*waits(graph, pairs).T))
+        return self.offset * late, self.spread * late
+
+    def _other(self, graph: CandidateGraph, pairs: IntArray) -> FloatArray:
+        """Log density of two other cells, in either order, for sisters have none; (p,)."""
+        return 2 * np.log(self.density) + 2 * graph.detections.n_axes * np.log(self.unit(graph, pairs)) - np.log(2)
 
     def unit(self, graph: CandidateGraph, pairs: IntArray) -> FloatArray:
         """What lengths are measured in around the mother of each pair; (p,), physical units."""
@@ -65,10 +75,36 @@ class Daughters:
         return np.array(self.size)[graph.detections.frame[graph.source[pairs[:, 0]]]]
 
 
+def log_around(length: FloatArray, radius: float, spread: FloatArray | float, n_axes: int) -> FloatArray:
+    """Log density of a point this far from another when it lies ``radius`` from it in any direction, and is blurred; (p,).
+
+    The distance is that of Rice (1945) in 2D, and the density is finite even where the two lie on each other. Cells of one frame do not,
+    but a daughter that is seen late may lie where the other was, and then she is hardly a daughter.
+
+    Args:
+        length: Distance; (p,).
+        radius: Distance without the blur.
+        spread: Standard deviation of the blur along each axis; (p,) or one for all.
+        n_axes: 2 or 3.
+    """
+    x = np.maximum(length * radius / spread**2, 1e-9)
+    turned = np.log(i0e(x)) if n_axes == 2 else np.log(-np.expm1(-2 * x) / (2 * x))  # mean over all directions
+    return np.asarray(turned - ((length - radius) / spread) ** 2 / 2 - n_axes / 2 * np.log(2 * np.pi * spread**2), float)
+
+
+def waits(graph: CandidateGraph, pairs: IntArray) -> IntArray:
+    """Frames from the mother of each pair to either cell; int (p, 2)."""
+    frame = graph.detections.frame
+    return frame[graph.target[pairs]] - frame[graph.source[pairs]]
+
+
 def geometry(graph: CandidateGraph, pairs: IntArray) -> tuple[FloatArray, FloatArray]:
     """Distance between the sisters of each pair, and of their middle from where the mother is expected; float (p,) each, physical units."""
     place = graph.detections.position
     a, b = place[graph.target[pairs[:, 0]]], place[graph.target[pairs[:, 1]]]
     mother = expected(graph.detections)[graph.source[pairs[:, 0]]]
-    apart = np.sqrt(((a - b) ** 2).sum(1))
-    return np.maximum(apart, 1e-9), np.sqrt((((a + b) / 2 - mother) ** 2).sum(1))
+    return _length(a - b), _length((a + b) / 2 - mother)
+
+
+def _length(step: FloatArray) -> FloatArray:
+    return np.sqrt(np.einsum("pd,pd->p", step, step))

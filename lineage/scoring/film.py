@@ -12,17 +12,18 @@ from lineage.candidates import displacements, spacings
 from lineage.detections import Detections
 from lineage.forest import Forest
 from lineage.graph import CandidateGraph
-from lineage.program import couples
 from lineage.settings import Weights
 
+from .births import Births
 from .cycle import Cycle
-from .daughters import TAIL, Daughters, geometry
+from .daughters import TAIL, Daughters, geometry, waits
 from .distance import Distance, fit_step
 from .events import Event, appearance, border_distance, disappearance
 from .learned import LEARNED, pooled
 from .likeness import Likeness
 from .mothers import Mothers
 from .overlap import Overlap
+from .sisters import Sisters
 from .traits import NEEDED
 
 WEIGHTS = Weights()
@@ -41,6 +42,7 @@ class FilmModel:
         divide: Rate of divisions, per detection.
         miss: Rate at which a cell that was detected is missed in the next frame.
         again: Probability that a missed cell is missed once more.
+        births: How often daughters are first seen late, if a first solution was there to tell.
         cycle: How the rate of divisions depends on age, if a first solution was there to tell (column ``cycle_age`` of the detections).
         mothers: How it depends on the looks of a cell, likewise (columns that ``changes`` gives).
         learned: Weight of a network's scores against all this, if the graph has them (column ``learned``); see ``pooled``.
@@ -55,6 +57,7 @@ class FilmModel:
     divide: float
     miss: float
     again: float = 0.5
+    births: Births | None = None
     cycle: Cycle | None = None
     mothers: Mothers | None = None
     learned: float = 0.5
@@ -97,23 +100,13 @@ class FilmModel:
         own = 1.0
         if LEARNED in graph.columns:
             costs, own = pooled(costs, graph, self.learned), 1.0 - self.learned
-        saved, free = costs["appear"][graph.target] - costs["link"], np.zeros(len(graph), bool)
+        free = np.zeros(len(graph), bool)
         if spare is not None:
             free[spare] = True
-        pairs = _possible_sisters(graph, costs["divide"], saved, free)
-        cost = own * self._of_sisters(graph, pairs, distance, likeness, weights.sisters)
-        worth = cost + costs["divide"][graph.source[pairs[:, 0]]] < saved[pairs].min(axis=1)
-        worth |= free[pairs].any(axis=1)
-        return costs | {"divide_pair": (*pairs[worth].T, cost[worth]), "other_pairs": np.inf}
-
-    def _of_sisters(self, graph: CandidateGraph, pairs: IntArray, distance: FloatArray, likeness: FloatArray, weight: float) -> FloatArray:
-        """What every pair of links costs beyond the costs of its links, nats; (p,)."""
-        cost = weight * self.daughters(graph, pairs, np.zeros(len(graph))) - distance[pairs].sum(axis=1)
-        late = (graph.dt != 1)[pairs].any(axis=1)
-        cost[late] = 0.0  # a sister that was missed at first: no geometry of sisters to speak of
-        looks = weight * self.likeness.sisters(graph, pairs) - likeness[pairs].sum(axis=1)
-        cost += np.where(late, np.maximum(looks, 0.0), looks)  # and looks that speak against it, but not for it: it has grown
-        return cost
+        sisters = Sisters(self.daughters, self.births, self.likeness, own * weights.sisters, own * weights.gap)
+        way = own * (distance + weights.gap * self._missed(graph))
+        pairs = sisters.worthwhile(graph, costs, way=way, looks=own * likeness, free=free)
+        return costs | {"divide_pair": pairs, "other_pairs": np.inf}
 
     def _missed(self, graph: CandidateGraph) -> FloatArray:
         """Cost of the frames that each edge leaves out; (m,). Misses come in runs: one is rare, the next one no more."""
@@ -131,6 +124,7 @@ class FilmModel:
             "mothers": vars(self.mothers) if self.mothers else None,
             "miss_rate": self.miss,
             "miss_again": self.again,
+            "births": vars(self.births) if self.births else None,
             "appear": vars(self.appear),
             "disappear": vars(self.disappear),
             "sisters": {name: value for name, value in vars(self.daughters).items() if name not in ("density", "size")},
@@ -167,6 +161,7 @@ def estimate(model: FilmModel, graph: CandidateGraph, forest: Forest) -> FilmMod
     cells = graph.detections
     selected = max(int(forest.selected.sum()), 1)
     missed, frames = int((forest.gap > 0).sum()), int(forest.gap.sum())
+    miss, again = (missed + 1) / (selected + missed + 100), (frames - missed + 5.0) / (frames + 10.0)
     true = forest.parent[graph.target] == graph.source
     links = np.flatnonzero(true & (graph.dt == 1))
     pairs = _chosen_pairs(graph, links)
@@ -190,8 +185,9 @@ def estimate(model: FilmModel, graph: CandidateGraph, forest: Forest) -> FilmMod
         divide=divide,
         cycle=cycle,
         mothers=Mothers.fit(cells, forest.n_children >= 2, among, odds),
-        miss=(missed + 1) / (selected + missed + 100),
-        again=(frames - missed + 5.0) / (frames + 10.0),
+        miss=miss,
+        again=again,
+        births=Births.fit(waits(graph, _chosen_pairs(graph, np.flatnonzero(true))), miss, again),
     )
 
 
@@ -237,32 +233,16 @@ def _sisters(before: Daughters, graph: CandidateGraph, true: BoolArray) -> Daugh
     pairs = _chosen_pairs(graph, links)
     unit = before.unit(graph, pairs)
     apart, middle = (length / unit for length in geometry(graph, pairs))
-    prior, n = 5.0, len(pairs)
-    separation = (apart.sum() + prior * before.separation) / (n + prior)
-    variance = (((apart - separation) ** 2).sum() + prior * before.spread**2) / (n + prior)
-    offset, d = before.offset**2, graph.detections.n_axes
+    prior, n, d = 5.0, len(pairs), graph.detections.n_axes
+    usual = np.sqrt(before.separation**2 + (d - 1) * before.spread**2)  # the blur across makes distances longer
+    mean = (apart.sum() + prior * usual) / (n + prior)
+    variance = (((apart - mean) ** 2).sum() + prior * before.spread**2) / (n + prior)
+    separation = np.sqrt(max(mean**2 - (d - 1) * variance, 0.0))
+    offset = before.offset**2
     for _ in range(20):  # expectation-maximisation of a t step's scale: what leaps counts less
         weight = (TAIL + d) / (TAIL + middle**2 / offset)
         offset = ((weight * middle**2).sum() / d + prior * before.offset**2) / (n + prior)
     return replace(before, separation=float(separation), spread=float(np.sqrt(variance)), offset=float(np.sqrt(offset)))
-
-
-def _possible_sisters(graph: CandidateGraph, divide: FloatArray, saved: FloatArray, free: BoolArray) -> IntArray:
-    """All pairs of links that may be worth it, and some more; int (p, 2).
-
-    A pair cannot be in a cheapest forest when it is cheaper to let one of the daughters appear instead. Where one of them was missed at
-    first, the pair costs nothing or more beyond its two links, so each of these must be worth the division by itself. Few are.
-
-    Args:
-        graph: The candidate links.
-        divide: Cost of a division of every detection, nats; (n,).
-        saved: What every link saves when its target need not appear, nats; (m,).
-        free: Links whose pairs are never forbidden; bool (m,).
-    """
-    soon, cheap = graph.dt == 1, divide[graph.source] < saved
-    some = np.flatnonzero(soon | cheap | np.isin(graph.source, graph.source[free]))
-    pairs = some[couples(graph.source[some], np.unique(graph.source[some]))]
-    return pairs[soon[pairs].all(axis=1) | cheap[pairs].all(axis=1) | free[pairs].any(axis=1)]
 
 
 def _chosen_pairs(graph: CandidateGraph, links: IntArray) -> IntArray:
