@@ -1,6 +1,6 @@
 """Let the solver choose among segmentations, against the single one, on real films.
 
-    CYTOLINEAGE_DATA=... python benchmarks/hypotheses.py [--films Fluo-N2DH-SIM+]
+    CYTOLINEAGE_DATA=... python benchmarks/hypotheses.py [--films Fluo-N2DH-SIM+] [--model nuclei-2d]
     CYTOLINEAGE_DATA=... python benchmarks/hypotheses.py --fit
 
 ``--fit`` prints the calibration fitted to a third of the training nuclei and to the first halves of the films, and the calibration error
@@ -37,19 +37,19 @@ def show(name: str, scores: dict[str, object], seconds: float, note: str = "") -
     print(f"{name:32}", *(f"{value:>8}" for value in values), f"{seconds:7.1f} s", note)
 
 
-def compare(folder: Path) -> None:
+def compare(folder: Path, name: str) -> None:
     """The model's own segmentation, the likeliest segments, and those that the solver chooses: scores and seconds of linking."""
-    model = segmentation.load("nuclei-2d")
+    model = segmentation.load(name)
     film = open_film(folder / "01")
     said = [model.probabilities(film[t]) for t in range(len(film))]
     labels = [model.decoder(each) for each in said]
     found = [from_said(s, model.decoder.channels, [one], calibration_of(model)) for s, one in zip(said, labels, strict=True)]
     truth = folder / "01_GT"
-    for name, masks in (("single", labels), ("likeliest", [segments.labels() for segments in found])):
+    for way, masks in (("single", labels), ("likeliest", [segments.labels() for segments in found])):
         began = time.process_time()
         forest = lineage.link(masks, film)
         seconds = time.process_time() - began
-        show(f"{folder.name} {name}", evaluate((forest, masks), truth), seconds)
+        show(f"{folder.name} {way}", evaluate((forest, masks), truth), seconds)
     each = iter(found)
     with tempfile.TemporaryDirectory() as place:
         began = time.process_time()
@@ -74,9 +74,9 @@ def examples(model: object, files: object, step: int = 1) -> tuple[np.ndarray, n
     return np.concatenate(known), np.concatenate(true)
 
 
-def fit(data: Path) -> None:
+def fit(data: Path, name: str) -> None:
     """Fit the calibration, print it, and say how well it holds."""
-    model = segmentation.load("nuclei-2d")
+    model = segmentation.load(name)
     parts = [split(data / "nuclei" / "train"), *(split(data / "ctc" / name / "01") for name in FILMS)]
     learned = [examples(model, part.train, 3) for part in parts]
     calibration = Calibration.fit(np.concatenate([known for known, _ in learned]), np.concatenate([true for _, true in learned]))
@@ -92,6 +92,7 @@ def main() -> int:
     """Run it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--films", nargs="+", default=FILMS, choices=FILMS)
+    parser.add_argument("--model", default="nuclei-2d", help="a shipped name or a weights file")
     parser.add_argument("--fit", action="store_true", help="fit the calibration instead")
     options = parser.parse_args()
     data = Path(os.environ.get("CYTOLINEAGE_DATA", ""))
@@ -99,11 +100,11 @@ def main() -> int:
         print("CYTOLINEAGE_DATA does not name a folder of real films", file=sys.stderr)
         return 2
     if options.fit:
-        fit(data)
+        fit(data, options.model)
         return 0
     print(f"{'':32}", *(f"{key[:8]:>8}" for key in SHOWN))
     for name in options.films:
-        compare(data / "ctc" / name)
+        compare(data / "ctc" / name, options.model)
     return 0
 
 

@@ -8,7 +8,7 @@ Importing the package is light; names that need torch are loaded when first used
 
 import importlib
 
-from segmentation.classical import classical, classical_in_blocks
+from segmentation.classical import classical
 
 _HOME = {
     "Boundary": "decoders.boundary",
@@ -24,7 +24,7 @@ _HOME = {
     "train_segmentation": "training",
 }
 
-__all__ = ["classical", "classical_in_blocks", *sorted(_HOME)]
+__all__ = ["classical", *sorted(_HOME)]
 
 
 def __getattr__(name: str) -> object:

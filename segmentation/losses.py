@@ -38,19 +38,22 @@ class BCEDice:
         return bce(logits, target) + self.dice * soft_dice(logits, target)
 
 
-def bce(logits: Tensor, target: Tensor) -> Tensor:
+def bce(logits: Tensor, target: Tensor, worth: Tensor | None = None) -> Tensor:
     """Binary cross-entropy of the known pixels, less the entropy of the target, so that 0 is perfect.
 
     Args:
         logits: (n, c, [Z,] Y, X).
         target: same shape, in 0..1; a value below 0 is ignored.
+        worth: how much each pixel counts, same shape or (n, 1, [Z,] Y, X); None: 1. A pixel's worth does not depend on what
+            else is in the batch: the sum is divided by the number of known pixels.
     """
     _check(logits, target)
     known = target >= 0
     wanted = torch.where(known, target, 0.0)
     loss = functional.binary_cross_entropy_with_logits(logits, wanted, reduction="none")
     entropy = -torch.xlogy(wanted, wanted) - torch.xlogy(1 - wanted, 1 - wanted)
-    return ((loss - entropy) * known).sum() / known.sum().clamp(min=1)
+    weight = known if worth is None else known * worth
+    return ((loss - entropy) * weight).sum() / known.sum().clamp(min=1)
 
 
 def soft_dice(logits: Tensor, target: Tensor) -> Tensor:

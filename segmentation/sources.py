@@ -24,15 +24,19 @@ class Files(Sequence[Pair]):
         images: TIFF files of pictures.
         labels: TIFF files of labels, in the same order.
         rim: width in pixels of the outer frame in which "no label" means "unknown" (-1).
+        better: for each picture a TIFF file of labels that take the place of those they lie on (`laid_over`), or None; or empty.
     """
 
     images: tuple[Path, ...]
     labels: tuple[Path, ...]
     rim: int = 0
+    better: tuple[Path | None, ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.images) != len(self.labels):
             raise ValueError(f"{len(self.images)} images but {len(self.labels)} label files: give one for each")
+        if len(self.better) not in (0, len(self.images)):
+            raise ValueError(f"{len(self.images)} images but {len(self.better)} better label files: give one or None for each, or none")
 
     def __len__(self) -> int:
         return len(self.images)
@@ -47,7 +51,14 @@ class Files(Sequence[Pair]):
                 f"{self.images[index]} has shape {image.shape} but {self.labels[index]} has {labels.shape}: "
                 "picture and labels must have one shape"
             )
-        return image, unknown_rim(whole_labels(labels, str(self.labels[index])), self.rim)
+        known = unknown_rim(whole_labels(labels, str(self.labels[index])), self.rim)
+        path = self.better[index] if self.better else None
+        if path is None:
+            return image, known
+        better = whole_labels(_read(path), str(path))
+        if better.shape != known.shape:
+            raise ValueError(f"{path} has shape {better.shape} but {self.labels[index]} has {known.shape}: both must have one shape")
+        return image, laid_over(known, better)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -60,7 +71,8 @@ class Files(Sequence[Pair]):
         Args:
             rows: row numbers.
         """
-        return replace(self, images=tuple(self.images[i] for i in rows), labels=tuple(self.labels[i] for i in rows))
+        images, labels = (tuple(paths[i] for i in rows) for paths in (self.images, self.labels))
+        return replace(self, images=images, labels=labels, better=tuple(self.better[i] for i in rows) if self.better else ())
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,7 +126,7 @@ class Film(Sequence[Pair]):
         return replace(self, frames=tuple((self.frames or ())[i] for i in rows))
 
 
-def find_pairs(folder: str | Path, labels: str | Path | None = None, *, rim: int | None = None) -> Files | Film:
+def find_pairs(folder: str | Path, labels: str | Path | None = None, *, rim: int | None = None, gold: bool = False) -> Files | Film:
     """Find pictures with labels; nothing is read yet.
 
     Args:
@@ -125,6 +137,8 @@ def find_pairs(folder: str | Path, labels: str | Path | None = None, *, rim: int
             With `labels`: a folder of TIFFs, or a stack: .tif, .npy or .zarr, (T, [C,] [Z,] Y, X).
         labels: where the labels are, when they are not found by the rules above; of the same kind as the pictures.
         rim: see `Files`; by default 25 pixels for silver truth (`NN_ST`), otherwise 0.
+        gold: where a Challenge sequence has silver truth, lay the gold cells (`NN_GT/SEG`) of the frames that have some over it;
+            see `laid_over`. By default silver truth stays as it is.
 
     Raises:
         ValueError: nothing there that could be learned from.
@@ -144,7 +158,11 @@ def find_pairs(folder: str | Path, labels: str | Path | None = None, *, rim: int
             "or a sequence NN beside which lies NN_ST/SEG or NN_GT/SEG"
         )
     silver = SILVER_RIM if truth.parent.name.endswith("_ST") else 0
-    return _same_names(folder, truth, rim=silver if rim is None else rim)
+    files = _same_names(folder, truth, rim=silver if rim is None else rim)
+    drawn = folder.with_name(f"{folder.name}_GT") / "SEG"
+    if not gold or not silver or not drawn.is_dir():
+        return files
+    return replace(files, better=tuple(p if (p := drawn / path.name).is_file() else None for path in files.labels))
 
 
 def unknown_rim(labels: IntArray, rim: int) -> IntArray:
@@ -159,6 +177,34 @@ def unknown_rim(labels: IntArray, rim: int) -> IntArray:
     inner = np.zeros(labels.shape, bool)
     inner[..., rim : labels.shape[-2] - rim, rim : labels.shape[-1] - rim] = True
     return np.where((labels == 0) & ~inner, -1, labels)
+
+
+def laid_over(labels: IntArray, better: IntArray) -> IntArray:
+    """Let better masks, drawn for some cells only, take the place of the masks that they lie on.
+
+    A mask goes when more than half of it lies in better ones, or when it covers more than half of a better one; what is left of it
+    is background in the first case and unknown (-1) in the second, for it may hold another cell that nobody drew. The others stay,
+    but for the pixels that a better one takes.
+
+    Args:
+        labels: ([Z,] Y, X); > 0 cells, 0 background, < 0 unknown; not altered.
+        better: same shape; cells > 0.
+
+    Returns:
+        int32, same shape; the better cells have numbers above all others.
+    """
+    drawn, top = better > 0, int(labels.max(initial=0))
+    size = np.bincount(np.maximum(labels, 0).ravel(), minlength=top + 1)
+    taken = np.bincount(labels[drawn & (labels > 0)], minlength=top + 1)
+    cells, place = np.unique(better[drawn], return_inverse=True)
+    pairs, shared = np.unique(place * (top + 1) + np.maximum(labels[drawn], 0), return_counts=True)
+    covers = pairs[2 * shared > np.bincount(place, minlength=len(cells))[pairs // (top + 1)]] % (top + 1)
+    after = np.arange(top + 1)
+    after[covers] = -1
+    after[2 * taken > size] = 0
+    after[0] = 0
+    kept = np.where(labels > 0, after[np.maximum(labels, 0)], labels)
+    return np.where(drawn, better + top, kept).astype(np.int32)
 
 
 def whole_labels(labels: AnyArray, where: str) -> IntArray:

@@ -79,6 +79,33 @@ def depth(labels: IntArray, spacing: Sequence[float] | None = None) -> FloatArra
     return relative
 
 
+def narrowness(labels: IntArray, reach: float = 3.0, spacing: Sequence[float] | None = None) -> FloatArray:
+    """Say how narrow the ground between two cells is at each pixel: 1 where they touch, 0 where only one cell is near.
+
+    exp(-(d1 + d2)^2 / (2 reach^2)) with the distances d1 and d2 to the nearest and to the second nearest cell; a pixel of a cell
+    has d1 = 0. After the weight map of Ronneberger, Fischer and Brox, "U-Net: Convolutional Networks for Biomedical Image
+    Segmentation", 2015, which looks at the background only; labels that touch have none between them, so both sides count here.
+
+    Args:
+        labels: ([Z,] Y, X); > 0 cells, 0 background, < 0 unknown, which is no cell.
+        reach: distance that still counts as narrow, in the unit of `spacing`; beyond four times of it the answer is 0.
+        spacing: size of a pixel along each axis; default ones, so that distances are in pixels.
+
+    Returns:
+        float32 in 0..1, same shape.
+    """
+    step = np.ones(labels.ndim) if spacing is None else np.asarray(spacing, float)
+    near, second = np.full((2, *labels.shape), np.inf, np.float32)
+    for cell, box in _boxes(labels):  # cell by cell: the second nearest needs the distance to each on its own
+        margin = np.ceil(4 * reach / step).astype(int)
+        wide = tuple(slice(max(side.start - m, 0), side.stop + m) for side, m in zip(box, margin, strict=True))
+        away = distance_inside(labels[wide] != cell, tuple(step))
+        second[wide] = np.minimum(second[wide], np.maximum(near[wide], away))
+        near[wide] = np.minimum(near[wide], away)
+    apart = (near + second) / reach
+    return np.where(apart <= 4, np.exp(-(apart**2) / 2), 0).astype(np.float32)
+
+
 def centre_and_depth(labels: IntArray, spacing: Sequence[float] | None = None) -> FloatArray:
     """Say how near to its cell's centre and how deep in its cell each pixel lies.
 
@@ -98,17 +125,22 @@ def centre_and_depth(labels: IntArray, spacing: Sequence[float] | None = None) -
     step = np.ones(labels.ndim) if spacing is None else np.asarray(spacing, float)
     channels = np.zeros((2, *labels.shape), np.float32)
     near, depths = channels
-    numbers, compact = np.unique(labels, return_inverse=True)
-    compact = np.where(labels > 0, compact.reshape(labels.shape) - int((numbers <= 0).sum()) + 1, 0)
-    boxes = ndimage.find_objects(compact)
-    for cell, box in enumerate(boxes, 1):  # cell by cell: each has an outside of its own, which holds the neighbours that touch it
+    for cell, box in _boxes(labels):  # cell by cell: each has an outside of its own, which holds the neighbours that touch it
         wide = tuple(slice(max(side.start - 1, 0), side.stop + 1) for side in box)
-        inside = compact[wide] == cell
+        inside = labels[wide] == cell
         deep = distance_inside(inside, tuple(step))[inside]
         deep /= deep.max()
         near[wide][inside] = _nearness(np.argwhere(inside), deep, step)
         depths[wide][inside] = deep
     return channels
+
+
+def _boxes(labels: IntArray) -> list[tuple[int, tuple[slice, ...]]]:
+    """The number of each cell and the smallest box that holds it."""
+    numbers, compact = np.unique(labels, return_inverse=True)
+    cells = numbers[numbers > 0]
+    compact = np.maximum(compact.reshape(labels.shape) - (len(numbers) - len(cells)) + 1, 0)
+    return list(zip(cells.tolist(), ndimage.find_objects(compact), strict=True))
 
 
 def _nearness(places: AnyArray, deep: FloatArray, step: FloatArray) -> FloatArray:

@@ -53,7 +53,7 @@ class Split:
     test: Files | Film
 
 
-def split(folder: str | Path, validation: float | int | None = None) -> Split:
+def split(folder: str | Path, validation: float | int | None = None, *, gold: bool = False) -> Split:
     """Split a folder for training.
 
     Args:
@@ -64,6 +64,7 @@ def split(folder: str | Path, validation: float | int | None = None) -> Split:
             A share below 1: so many pictures by the hash of their names, so that one stays where it is when others come or go;
             of a film the last frames, since neighbours are too much alike. 0: none.
             A whole number n of at least 2: every n-th picture.
+        gold: learn from gold cells where a Challenge sequence has them beside silver ones; the other parts stay as they are.
 
     Raises:
         ValueError: nothing is left to learn from, or no such way to split.
@@ -76,7 +77,8 @@ def split(folder: str | Path, validation: float | int | None = None) -> Split:
     if not learn:
         raise ValueError(f"{folder} leaves no picture to learn from: {len(files)} pictures are too few")
     late = [i for i in rows if i not in set(early)]
-    return Split("/".join(Path(folder).resolve().parts[-2:]), files.only(learn), files.only(held), files.only(late))
+    taught = find_pairs(folder, gold=True) if gold else files
+    return Split("/".join(Path(folder).resolve().parts[-2:]), taught.only(learn), files.only(held), files.only(late))
 
 
 def start(init: str | Path, *, like: Segmenter | None = None, device: str = "auto") -> Segmenter:
@@ -113,8 +115,10 @@ def train_segmentation(  # noqa: PLR0913 (keyword-only)
     init: str | Path | None = None,
     decoder: str | None = None,
     freeze: Freeze = (),
+    narrow: float | None = None,
     rate: float | None = None,
     validation: str | float | None = None,
+    gold: bool = False,
     half: bool | None = None,
     device: str = "auto",
     resume: bool = False,
@@ -134,8 +138,11 @@ def train_segmentation(  # noqa: PLR0913 (keyword-only)
         init: weights to go on from, see `start`; None: new ones.
         decoder: method to find the cells, one of `segmentation.decoders.DECODERS`; default that of `init`, else boundary.
         freeze: what of `init` stays as it is; see `Segmenter.finetune`.
+        narrow: how much more the ground between touching cells counts, see `segmentation.decoders.boundary.Boundary`; default
+            as `init` had it, else 0.
         rate: highest learning rate; default 2e-3 for new weights and 1e-3 to go on from others.
         validation: see `split`; or the path of a folder with pictures for validation alone.
+        gold: learn from gold cells where a Challenge sequence has them beside silver ones; see `segmentation.sources.laid_over`.
         half: train with 16-bit floats; None: on a GPU only.
         device: "auto", "cpu", "cuda".
         resume: go on where the same command was stopped.
@@ -147,14 +154,12 @@ def train_segmentation(  # noqa: PLR0913 (keyword-only)
     output = Path(output)
     log = output.with_suffix(".log")
     _check_request(folders, output, decoder, log=log if resume else None)
-    parts = _parts(folders, validation)
+    parts = _parts(folders, validation, gold=gold)
     pictures = [part.validation[i] for part in parts for i in range(len(part.validation))]
     glance = pictures[:: max(1, -(-len(pictures) // GLANCE))]
     began = time.monotonic()
     config = _fitting(config, parts[0].train)
-    first = Segmenter.new(config, seed=feed.seed, device=device) if init is None else start(init, device=device)
-    if first.network.config.dims != config.dims:
-        raise ValueError(f"{init} works in {first.network.config.dims}D, the pictures are {config.dims}D: give other weights, or none")
+    first = Segmenter.new(config, seed=feed.seed, device=device) if init is None else _fitting_start(init, config, device)
     model = first.finetune(
         [part.train for part in parts],
         validation=glance,
@@ -162,7 +167,7 @@ def train_segmentation(  # noqa: PLR0913 (keyword-only)
         feed=feed,
         freeze=freeze,
         rate=GENTLE_RATE if rate is None and init is not None else rate,
-        decoder=_method(decoder, first),
+        decoder=_method(decoder, first, narrow),
         inputs=config.inputs,
         folder=log,
         progress=progress,
@@ -232,7 +237,7 @@ def _hash(name: str) -> int:
     return int(hashlib.sha1(name.encode()).hexdigest(), 16)
 
 
-def _parts(folders: Sequence[str | Path], validation: str | float | None) -> list[Split]:
+def _parts(folders: Sequence[str | Path], validation: str | float | None, *, gold: bool) -> list[Split]:
     """Split all folders; a folder for validation alone is one more part, without pictures to learn from."""
     try:
         share = None if validation is None else float(validation)
@@ -242,22 +247,34 @@ def _parts(folders: Sequence[str | Path], validation: str | float | None) -> lis
         other = find_pairs(str(validation))
         none = other.only([])
         own = Split("/".join(Path(str(validation)).resolve().parts[-2:]), none, other, none)
-        first, *more = [split(folder, 0.0) for folder in folders]
+        first, *more = [split(folder, 0.0, gold=gold) for folder in folders]
         return [replace(first, validation=own.validation), *more]
-    return [split(folder, share) for folder in folders]
+    return [split(folder, share, gold=gold) for folder in folders]
 
 
-def _method(name: str | None, first: Segmenter) -> Decoder:
+def _method(name: str | None, first: Segmenter, narrow: float | None) -> Decoder:
     """The decoder that is named; else that of the first weights, if it is one of ours."""
-    if name is not None:
-        return usual(name, first.network.config.dims)
-    return first.decoder if isinstance(first.decoder, tuple(DECODERS.values())) else Boundary()
+    ours = isinstance(first.decoder, tuple(DECODERS.values()))
+    method = usual(name, first.network.config.dims) if name is not None else first.decoder if ours else Boundary()
+    if narrow is None:
+        return method
+    if not isinstance(method, Boundary):
+        raise ValueError(f"narrow is {narrow}: only the decoder boundary knows it, not {type(method).__name__}; leave it out")
+    return replace(method, narrow=narrow)
 
 
 def _fitting(config: UNetConfig, files: Files | Film) -> UNetConfig:
     """The network for pictures of so many axes and channels."""
     image, labels = files[0]
     return replace(config, dims=labels.ndim, inputs=image.shape[0] if image.ndim > labels.ndim else 1)
+
+
+def _fitting_start(init: str | Path, config: UNetConfig, device: str) -> Segmenter:
+    """The segmenter to go on from, if it is for as many axes as the pictures have."""
+    first = start(init, device=device)
+    if first.network.config.dims != config.dims:
+        raise ValueError(f"{init} works in {first.network.config.dims}D, the pictures are {config.dims}D: give other weights, or none")
+    return first
 
 
 def _first_channel(image: AnyArray, labels: IntArray) -> AnyArray:

@@ -205,9 +205,10 @@ class UNet(nn.Module):
             skipped.append(features)
             features = block_(shrink(features))  # (n, width * 2**level, Y / 2**level, X / 2**level)
         for level in reversed(range(self.config.depth)):
-            features = self.widen[level](features)
+            features, finer = self.widen[level](features), skipped.pop()
             if self.config.joined[level]:
-                features = torch.cat([centre(skipped[level], features.shape[2:]), features], dim=1)
+                features = torch.cat([centre(finer, features.shape[2:]), features], dim=1)
+            del finer  # its copy is held already
             features = self.up[level](features)
         answer: Tensor = self.head(features)
         if self.config.residual:

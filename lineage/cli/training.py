@@ -34,12 +34,16 @@ def train_segmentation(
     validation: Annotated[
         str | None, typer.Option(help="Pictures for validation: a share such as 0.2, every n-th such as 5, or a folder.")
     ] = None,
+    gold: Annotated[bool, typer.Option("--gold", help="Of a Challenge sequence: lay the gold cells over the silver ones.")] = False,
     count: Annotated[int, typer.Option(help="Patches in a batch.")] = 10,
     side: Annotated[str | None, typer.Option(help="Side of a patch, pixels, or one each along z,y,x; 160 in 2D and 48 in 3D.")] = None,
     weights: Annotated[str | None, typer.Option(help="How often each folder is drawn, such as 3,1,1; equally when not given.")] = None,
     width: Annotated[int, typer.Option(help="Features of a new network on its finest level.")] = 16,
     depth: Annotated[int, typer.Option(help="How often a new network halves the picture.")] = 4,
     flat: Annotated[int, typer.Option(help="In 3D: how many of the first halvings leave the z axis alone.")] = 0,
+    narrow: Annotated[
+        float | None, typer.Option(help="How much more the ground between touching cells counts, such as 5; boundary decoder only.")
+    ] = None,
     rate: Annotated[float | None, typer.Option(help="Highest learning rate; 2e-3, or 1e-3 with --init, when not given.")] = None,
     seed: Annotated[int, typer.Option(help="Another seed, another model.")] = 0,
     half: Annotated[bool | None, typer.Option("--half/--no-half", help="16-bit floats; on a GPU when not given.")] = None,
@@ -58,10 +62,10 @@ def train_segmentation(
         raise ValueError(f"--flat must be 0 to --depth, {depth}, not {flat}")
     pooling = ((1, 2, 2),) * flat + ((2, 2, 2),) * (depth - flat) if flat else ()
     network = UNetConfig(dims=3 if flat else 2, width=width, depth=depth, pooling=pooling)
-    limits: dict[str, Any] = {"minutes": minutes, "steps": steps, "validation": validation, "config": network}
+    limits: dict[str, Any] = {"minutes": minutes, "steps": steps, "validation": validation, "gold": gold, "config": network}
     how: dict[str, Any] = {"feed": feed, "half": half, "device": device, "resume": resume, "progress": bar}
     try:
-        table = train(folders, out, init=init, decoder=decoder, freeze=freeze, rate=rate, **limits, **how)
+        table = train(folders, out, init=init, decoder=decoder, freeze=freeze, narrow=narrow, rate=rate, **limits, **how)
     except KeyboardInterrupt as stop:
         typer.echo(f"lineage: {stop or 'interrupted; nothing was half-written'}", err=True)
         raise typer.Exit(130) from None

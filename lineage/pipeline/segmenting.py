@@ -55,11 +55,11 @@ def segmenter_in_blocks(name: str, *, n_axes: int = 2, scale: Sequence[float] = 
         A function of the image, which is sliced like an array, and of what receives the labels, which is assigned to like one and holds
         integers of 32 bits.
     """
-    import segmentation
-
     if name == "classical":
+        from segmentation.classical import classical_in_blocks
+
         relative = tuple(size / min(scale) for size in scale) or None
-        return lambda image, out: segmentation.classical_in_blocks(image, out, scale=relative, pixels=LARGE)
+        return lambda image, out: classical_in_blocks(image, out, scale=relative, pixels=LARGE)
     model = model_named(name, n_axes)
 
     def how(image: Any, out: Any) -> None:  # noqa: ANN401

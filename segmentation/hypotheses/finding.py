@@ -63,7 +63,7 @@ class Search:
 
 
 SEARCH = Search()
-SHIPPED = Calibration(  # by `benchmarks/hypotheses.py --fit`: nuclei-2d on a third of its training pictures, and on first halves of films
+SHIPPED = Calibration(  # by `benchmarks/hypotheses.py --fit`: the nuclei-2d before, a third of its training pictures, first halves of films
     {
         "foreground": -0.5971,
         "rim": 6.2204,

@@ -9,9 +9,8 @@ import pytest
 from scipy import ndimage
 from skimage.filters import threshold_otsu
 
-from segmentation import classical, classical_in_blocks
 from segmentation.blocks import Finite, divided, silent, widened, within
-from segmentation.classical import _Look, _Way
+from segmentation.classical import _Look, _Way, classical, classical_in_blocks
 
 
 def cells(shape, scale, count, seed):

@@ -4,12 +4,14 @@ import re
 
 import numpy as np
 import pytest
+import torch
 
 from segmentation import flooding
-from segmentation.decoders.boundary import Boundary
+from segmentation.decoders.boundary import CLOSE, Boundary
 from segmentation.flooding import distance_inside, drop_small, flood
+from segmentation.losses import BCEDice
 from segmentation.quality import count
-from segmentation.targets import targets
+from segmentation.targets import narrowness, targets
 
 
 def touching_discs():
@@ -40,6 +42,65 @@ def test_depth_parts_cells_whose_boundary_was_missed():
     said = targets(labels)
     said[1] = 0
     assert (count(labels, Boundary()(said), (0.8,)).ap == 1).all()
+
+
+def ridge(*heights):
+    """A long cell whose depth follows these heights along its length, and no boundary inside."""
+    said = np.zeros((3, 20, 60), np.float32)
+    said[0, 5:15, 5:55] = 1
+    said[2, 5:15, 5:55] = np.interp(np.linspace(0, len(heights) - 1, 50), np.arange(len(heights)), heights)
+    return said
+
+
+@pytest.mark.parametrize(
+    ("heights", "flat", "risen"),
+    [
+        ((0.9, 0.65, 0.9), 1, 2),  # two clear peaks with a high saddle: the usual levels up to 0.6 miss it
+        ((0.55, 0.44, 0.55), 2, 1),  # a ripple
+        ((0.9, 0.3, 0.9, 0.3, 0.9), 3, 3),
+        ((0.9, 0.65, 0.75, 0.72, 0.74), 1, 1),  # one peak and a shoulder
+        ((0.4, 0.9, 0.4), 1, 1),
+    ],
+)
+def test_a_seed_falls_apart_between_peaks_that_rise(heights, flat, risen):
+    assert Boundary(levels=(0.3, 0.4, 0.5, 0.6))(ridge(*heights)).max() == flat
+    assert Boundary(levels=CLOSE, rise=0.15)(ridge(*heights)).max() == risen
+
+
+@pytest.mark.parametrize("rise", [0.1, 0.2, 0.3])
+def test_a_higher_rise_never_gives_more_cells(rise):
+    noise = np.random.default_rng(3).normal(0, 0.05, (3, 70, 120)).astype(np.float32)
+    said = targets(touching_discs()) * 0.9 + noise
+    said[1] = 0
+    counts = [Boundary(levels=CLOSE, rise=r)(said).max() for r in (0.05, rise, 0.9)]
+    assert counts[0] >= counts[1] >= counts[2] == 2
+
+
+def test_narrow_ground_counts_more_in_the_loss_and_changes_nothing_else():
+    labels = touching_discs()
+    plain, decoder = Boundary(), Boundary(narrow=5.0, reach=2.0)
+    wanted = decoder.targets(labels)
+    assert np.array_equal(wanted[:3], plain.targets(labels)) and plain.targets(labels).shape[0] == 3
+    assert np.allclose(wanted[3], 1 + 5 * narrowness(labels, 2.0))
+    assert np.array_equal(decoder(wanted[:3]), plain(wanted[:3]))
+    both = torch.from_numpy(wanted)[None]
+    answers = torch.zeros(1, 3, *labels.shape, requires_grad=True)
+    assert decoder.loss(answers, both[:, :3]) == BCEDice()(answers, both[:, :3])
+    assert float(decoder.loss(torch.where(both[:, :3] > 0.5, 40.0, -40.0)[:, :2], both[:, [0, 1]])) == pytest.approx(0, abs=1e-5)
+    decoder.loss(answers, both).backward()
+    strong = answers.grad.clone()
+    answers.grad = None
+    decoder.loss(answers, both[:, :3]).backward()
+    more = (strong.abs() - answers.grad.abs())[0].sum(0)
+    assert (more[wanted[3] > 1.5] > 0).all() and torch.allclose(more[wanted[3] == 1], torch.zeros(()))
+
+
+def test_unknown_ground_has_no_say_however_narrow():
+    labels = np.array([[1, 1, -1, 2, 2, 0]])
+    wanted = torch.from_numpy(Boundary(narrow=5.0).targets(labels))[None]
+    answers = torch.zeros(1, 3, 1, 6, requires_grad=True)
+    Boundary(narrow=5.0).loss(answers, wanted).backward()
+    assert not answers.grad[..., 2].any() and answers.grad[..., 1].any()
 
 
 def test_a_dent_smaller_than_a_speck_splits_nothing():
@@ -132,6 +193,10 @@ def test_both_floods_and_distances_agree(monkeypatch, shape):
         (
             lambda: Boundary(sure=1.0),
             "sure is 1.0 and spacing None: give sure in 0..1, without 1, and positive sizes or None",
+        ),
+        (
+            lambda: Boundary(rise=1.0, narrow=-1.0),
+            "rise is 1.0, narrow -1.0 and reach 3.0: give rise in 0..1, without 1, narrow of at least 0 and a positive reach, both finite",
         ),
         (
             lambda: Boundary()(np.zeros((8, 9))),

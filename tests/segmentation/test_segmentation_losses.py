@@ -25,6 +25,15 @@ def test_perfect_is_zero_and_wrong_is_not(loss):
     assert float(loss(-sure, target)) > 0.9
 
 
+def test_what_a_pixel_is_worth_multiplies_its_part():
+    target = torch.tensor([[[[1.0, 0.0, -1.0]]]])
+    logits, worth = torch.zeros(1, 1, 1, 3), torch.tensor([[[[1.0, 4.0, 9.0]]]])
+    assert float(bce(logits, target, worth)) == pytest.approx(math.log(2) * (1 + 4) / 2)
+    several = truth()
+    assert torch.equal(bce(several - 0.3, several, torch.ones(2, 1, 8, 8)), bce(several - 0.3, several))
+    assert float(bce(several - 0.3, several, torch.full((2, 1, 8, 8), 3.0))) == pytest.approx(3 * float(bce(several - 0.3, several)))
+
+
 def test_a_soft_target_that_is_met_costs_nothing():
     target = torch.tensor([[[[0.2, 0.5, 0.9]]]])
     assert float(BCEDice()(torch.logit(target), target)) == pytest.approx(0, abs=1e-6)

@@ -7,7 +7,7 @@ import pytest
 import tifffile
 import zarr
 
-from segmentation.sources import Files, Film, find_pairs, whole_labels
+from segmentation.sources import Files, Film, find_pairs, laid_over, whole_labels
 
 
 def film(shape=(3, 6, 7)):
@@ -98,6 +98,70 @@ def test_labels_that_are_no_numbers_of_cells_are_refused(labels, message):
         whole_labels(labels, "x")
 
 
+def row(text):
+    return np.array([[int(c) if c != "?" else -1 for c in text]], np.int32)
+
+
+@pytest.mark.parametrize(
+    ("silver", "gold", "expected"),
+    [
+        ("0111022200", "0000000000", "0111022200"),  # nothing drawn, nothing changes
+        ("0111022200", "0011000000", "0033022200"),  # the cell is replaced, what is left of it is background
+        ("0111022200", "0111100000", "0333322200"),
+        ("0111022200", "0000500000", "0111722200"),  # a cell where there was none
+        ("0111022220", "0000550000", "0111772220"),  # a neighbour loses a pixel only
+        ("0111111000", "0055000000", "0?66???000"),  # silver held two cells, one is drawn: what is left may be the other
+        ("0111111000", "0055056000", "0066067000"),  # both are drawn: most of silver lies in them
+        ("?111????00", "0000055000", "?111?66?00"),
+        ("0111222000", "0055550000", "0077770000"),  # one cell where silver saw two
+    ],
+)
+def test_better_masks_take_the_place_of_those_they_lie_on(silver, gold, expected):
+    before = row(silver)
+    laid = laid_over(before, row(gold))
+    assert laid.dtype == np.int32 and np.array_equal(laid, row(expected)), laid
+    assert np.array_equal(before, row(silver))
+
+
+def test_what_is_laid_over_does_not_depend_on_numbers_or_place():
+    rng = np.random.default_rng(0)
+    silver, gold = (np.kron(rng.integers(0, 9, (4, 5)), np.ones((3, 3), int)) for _ in range(2))
+    gold[rng.random(gold.shape) < 0.5] = 0
+    laid, other = laid_over(silver, gold), laid_over(np.where(silver > 0, 50 - silver, 0), np.where(gold > 0, 30 - gold, 0))
+    assert np.array_equal(np.sign(laid), np.sign(other))
+    assert len(np.unique(np.stack([laid, other]).reshape(2, -1), axis=1).T) == len(np.unique(laid)) == len(np.unique(other))
+    assert np.array_equal(np.sign(laid_over(silver.T, gold.T)), np.sign(laid).T)
+
+
+def sequence(folder, gold_shape=(60, 60)):
+    """Three frames with silver truth, one of them with a gold cell as well."""
+    silver, gold = np.zeros((60, 60), np.uint16), np.zeros(gold_shape, np.uint16)
+    silver[28:33, 28:33], gold[28:35, 28:33] = 4, 9
+    for t in range(3):
+        save(folder / "01" / f"t{t:03}.tif", np.zeros((60, 60), np.uint8))
+        save(folder / "01_ST" / "SEG" / f"man_seg{t:03}.tif", silver)
+    save(folder / "01_GT" / "SEG" / "man_seg001.tif", gold)
+    return folder / "01"
+
+
+def test_gold_cells_lie_over_silver_ones_where_they_are_wanted(tmp_path):
+    plain, files = find_pairs(sequence(tmp_path)), find_pairs(tmp_path / "01", gold=True)
+    assert not plain.better and [path is None for path in files.better] == [True, False, True]
+    for t in (0, 2):
+        assert np.array_equal(files[t][1], plain[t][1])
+    assert (files[1][1] == 13).sum() == 35 and not (files[1][1] == 4).any() and (files[1][1] == -1).sum() == (plain[1][1] == -1).sum()
+    assert (files.only([1])[0][1] == 13).any() and not plain.only([1]).better
+    assert not find_pairs(tmp_path / "01", gold=True, rim=0).only([0]).better[0]
+
+
+def test_gold_masks_of_another_shape_are_refused(tmp_path):
+    files = find_pairs(sequence(tmp_path, (61, 60)), gold=True)
+    gold, silver = (tmp_path / f"01_{kind}" / "SEG" / "man_seg001.tif" for kind in ("GT", "ST"))
+    message = f"{gold} has shape (61, 60) but {silver} has (60, 60): both must have one shape"
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        files[1]
+
+
 def broken(folder, kind):
     (folder / "images").mkdir()
     (folder / "labels").mkdir()
@@ -122,6 +186,7 @@ def broken(folder, kind):
         "bare": lambda: find_pairs(folder / "bare.zarr", folder / "b.tif"),
         "unlabelled": lambda: find_pairs(folder / "film.zarr"),
         "count": lambda: Files((folder,), ()),
+        "better": lambda: Files((folder,), (folder,), better=(None, None)),
     }
     return pairs[kind]
 
@@ -143,6 +208,7 @@ def broken(folder, kind):
         ("bare", "{f}/bare.zarr is no readable zarr array or OME-Zarr image: 'multiscales'"),
         ("unlabelled", "{f}/film.zarr has no label image in labels/: name the labels"),
         ("count", "1 images but 0 label files: give one for each"),
+        ("better", "1 images but 2 better label files: give one or None for each, or none"),
     ],
 )
 def test_what_cannot_be_paired_is_refused_in_one_line(tmp_path, kind, message):

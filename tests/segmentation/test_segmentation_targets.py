@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from segmentation.flooding import distance_inside, fill_holes, flood_without_small, with_seedless
-from segmentation.targets import boundaries, centre_and_depth, depth, foreground, same_cell, targets
+from segmentation.targets import boundaries, centre_and_depth, depth, foreground, narrowness, same_cell, targets
 
 
 def picture(text):
@@ -130,6 +130,43 @@ def test_spacing_stretches_an_axis():
     assert near[4, 2] > near[2, 4] and deep[4, 2] == pytest.approx(1 / 3) and deep[2, 4] == 1
     assert depth(labels, (4.0, 1.0))[2, 4] == 1 > depth(labels)[2, 4]
     assert (targets(labels, (4.0, 1.0))[2] == depth(labels, (4.0, 1.0))).all()
+
+
+def test_narrowness_by_hand():
+    sums = np.array([5, 4, 4, 4, 4, 4, 5.0])  # of both distances: in a cell the first is 0, between cells both add up to the gap
+    assert np.allclose(narrowness(picture("1100022"), 3), np.exp(-(sums**2) / 18))
+    assert np.allclose(narrowness(picture("1122"), 3), np.exp(-(np.array([2, 1, 1, 2.0]) ** 2) / 18))
+    assert not narrowness(picture("110000022"), 1).any()  # the gap is wider than four times the reach
+
+
+@pytest.mark.parametrize("labels", ["0000000", "1111111", "0110000", "011??0?"])
+def test_with_less_than_two_cells_nothing_is_narrow(labels):
+    assert not narrowness(picture(labels)).any()
+
+
+def crowd(seed, shape=(24, 31)):
+    """Cells in rings around random places, some of which touch."""
+    rng = np.random.default_rng(seed)
+    places = rng.uniform(0, shape, (6, len(shape)))
+    away = np.array([np.linalg.norm(np.moveaxis(np.indices(shape), 0, -1) - place, axis=-1) for place in places])
+    return np.where(away.min(0) <= 5, 7 * away.argmin(0) + 3, 0)
+
+
+@pytest.mark.parametrize(("shape", "spacing"), [((24, 31), None), ((24, 31), (2.0, 0.5)), ((7, 12, 13), (2.0, 1.0, 1.0))])
+def test_narrowness_equals_its_definition(shape, spacing):
+    labels = crowd(len(shape), shape)
+    away = np.sort([distance_inside(labels != cell, spacing) for cell in np.unique(labels[labels > 0])], axis=0)[:2].sum(0)
+    expected = np.where(away <= 8, np.exp(-(away**2) / 8), 0)
+    assert np.allclose(narrowness(labels, 2.0, spacing), expected, atol=1e-6) and (expected > 0.3).any()
+
+
+def test_narrowness_does_not_depend_on_numbers_place_or_unit():
+    labels = crowd(1)
+    seen = narrowness(labels)
+    assert np.array_equal(narrowness(np.where(labels > 0, 100 - labels, 0)), seen)
+    assert np.allclose(narrowness(np.pad(labels, 9))[9:-9, 9:-9], seen)
+    assert np.allclose(narrowness(labels, 3 * 0.25, (0.25, 0.25)), seen, atol=1e-6)
+    assert np.allclose(narrowness(labels[:, ::-1].T), seen[:, ::-1].T)
 
 
 def test_same_cell_by_hand():

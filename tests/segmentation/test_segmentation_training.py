@@ -52,11 +52,23 @@ def test_sequences_are_split_in_time(sequence):
     assert len(parts.train) == 9
 
 
+def test_gold_cells_are_only_for_learning(sequence):
+    silver = sequence.with_name("01_ST") / "SEG"
+    sequence.with_name("01_GT").rename(sequence.with_name("01_ST"))
+    (sequence.with_name("01_GT") / "SEG").mkdir(parents=True)
+    for t in (1, 5, 15):
+        (sequence.with_name("01_GT") / "SEG" / f"man_seg{t:03}.tif").write_bytes((silver / f"man_seg{t:03}.tif").read_bytes())
+    parts = split(sequence, gold=True)
+    assert [path.stem for path in parts.train.better if path] == ["man_seg001"]
+    assert not parts.validation.better and not parts.test.better and not split(sequence).train.better
+
+
 def test_the_command_writes_model_log_and_scores(folder, tmp_path, run):
     output = tmp_path / "model.safetensors"
     words = ["train", "segmentation", folder, "-o", output, "--steps", "2", "--count", "2", "--side", "32", "--device", "cpu"]
-    assert run(*words, "--minutes", "1", "--weights", "2", "--width", "4", "--depth", "2", "--rate", "1e-3")[0] == 0
+    assert run(*words, "--minutes", "1", "--weights", "2", "--width", "4", "--depth", "2", "--rate", "1e-3", "--narrow", "5")[0] == 0
     model = load(output)
+    assert model.decoder.narrow == 5
     notes = json.loads(output.with_suffix(".json").read_text())
     assert notes["folders"] == model.about["folders"] == {f"{tmp_path.name}/data": notes["folders"][f"{tmp_path.name}/data"]}
     assert {"ap_pooled_0.50", "ap_image_0.50", "SEG"} < set(notes["scores"][f"{tmp_path.name}/data validation model"])
@@ -64,7 +76,7 @@ def test_the_command_writes_model_log_and_scores(folder, tmp_path, run):
     assert (tmp_path / "model.log" / "log.csv").is_file()
     assert (model.network.config.width, model.network.config.depth) == (4, 2)
     assert run(*words, "--init", output)[0] == 0
-    assert load(output).about["before"]["feed"]["weights"] == [2.0]
+    assert load(output).about["before"]["feed"]["weights"] == [2.0] and load(output).decoder.narrow == 5
 
 
 def test_bad_input_is_one_line_and_exit_code_2(tmp_path, run):
@@ -213,6 +225,10 @@ def test_weights_to_go_on_from(tiny, tmp_path):
     ("changes", "message"),
     [
         ({"decoder": "magic"}, r"decoder 'magic' is unknown: take one of [\w, ]+"),
+        (
+            {"decoder": "star", "narrow": 5.0},
+            "narrow is 5.0: only the decoder boundary knows it, not Star; leave it out",
+        ),
         ({"resume": True}, r"there is nothing to resume: [^\n]+m.log/resume.safetensors is not there; begin anew, without resume"),
         ({"validation": "tomorrow"}, "validation is tomorrow: give a share such as 0.2, every n-th picture such as 5, or a folder"),
     ],
