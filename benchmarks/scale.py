@@ -1,6 +1,6 @@
 """Films of growing size, in pieces: time and memory against frames, cells and workers; and what is left after being killed.
 
-    python benchmarks/scale.py labels [--frames 200,400] [--cells 2000] [--side 2048] [--memory 2GB] [--workers 0]
+    python benchmarks/scale.py labels [--frames 200,400] [--cells 500,2000] [--side 2048] [--memory 2GB] [--workers 0]
     python benchmarks/scale.py points [--cells 10000] [--frames 200] [--memory 2GB] [--workers 2]
     python benchmarks/scale.py film [--gigabytes 20] [--cells 300] [--side 2048] [--memory 2GB] [--workers 2]
     python benchmarks/scale.py stack [--gigabytes 1] [--frames 2] [--side 2048] [--memory 2GB] [--workers 0]
@@ -15,9 +15,11 @@ of `stack`, a small simulated stack, repeated until a frame has so many gigabyte
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import random
+import resource
 import shutil
 import signal
 import subprocess
@@ -88,12 +90,14 @@ class Watched:
 
     Attributes:
         seconds: How long it took.
+        worked: Processor time of all its processes, seconds.
         peak: Most resident memory of all its processes together, bytes.
         highest: Most that one process took, bytes.
         said: What it printed.
     """
 
     seconds: float
+    worked: float
     peak: int
     highest: int
     said: str = field(repr=False)
@@ -101,7 +105,7 @@ class Watched:
 
 def watched(command: list[str]) -> Watched:
     """Run a command and watch its memory and that of its children; ends with its message if it goes wrong."""
-    began, peak, highest = time.perf_counter(), 0, 0
+    began, before, peak, highest = time.perf_counter(), processor_time(), 0, 0
     with tempfile.TemporaryFile("w+") as said:
         run = subprocess.Popen(command, stdout=said, stderr=subprocess.STDOUT, env={**os.environ, "OMP_NUM_THREADS": "1"})
         while run.poll() is None:
@@ -112,7 +116,13 @@ def watched(command: list[str]) -> Watched:
         text = said.read()
     if run.returncode:
         sys.exit(text)
-    return Watched(time.perf_counter() - began, peak, highest, text)
+    return Watched(time.perf_counter() - began, processor_time() - before, peak, highest, text)
+
+
+def processor_time() -> float:
+    """What all processes that this one began and that have ended have worked, seconds."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def family(process: int) -> list[int]:
@@ -144,22 +154,33 @@ def tracked(out: Path, *options: str) -> list[str]:
     return [sys.executable, "-m", "lineage", "track", *options, "-o", str(out)]
 
 
-def told(name: str, run: Watched, out: Path) -> None:
-    """A line of the table, and what the stages took."""
+def told(name: str, run: Watched, out: Path) -> int:
+    """A line of the table, and what the stages took; gives how many cells there are."""
     record, times = (json.loads((out / f"{what}.json").read_text()) for what in ("run", "times"))
     result, proof = record["result"], record["certificate"]
     stages = ", ".join(f"{stage} {seconds:.0f}" for stage, seconds in times["stages"].items())
     print(
-        f"{name:>34} {result['frames']:>7} {result['detections']:>10} {run.seconds:>8.0f} {run.peak / 1e6:>8.0f} {run.highest / 1e6:>8.0f} "
-        f"{proof['gap']:>8.1e} {proof['status']:>8}   {stages}",
+        f"{name:>34} {result['frames']:>7} {result['detections']:>10} {run.seconds:>8.0f} {run.worked:>8.0f} "
+        f"{run.peak / 1e6:>8.0f} {run.highest / 1e6:>8.0f} {proof['gap']:>8.1e} {proof['status']:>8}   {stages}",
         flush=True,
+    )
+    return int(result["detections"])
+
+
+def slopes(found: list[tuple[int, Watched]]) -> None:
+    """How time and memory grow with the cells of a film, from the smallest run to the largest: 1 is in proportion, 0 not at all."""
+    (few, first), (many, last) = (pick(found, key=lambda row: row[0]) for pick in (min, max))
+    grown = np.log(many / few)
+    wall, worked, memory = (np.log(getattr(last, name) / getattr(first, name)) / grown for name in ("seconds", "worked", "peak"))
+    print(
+        f"from {few} to {many} cells seconds grow as cells^{wall:.2f}, processor time as cells^{worked:.2f}, memory as cells^{memory:.2f}"
     )
 
 
 def heads() -> None:
     """The head of the table."""
-    head = ("run", "frames", "cells", "seconds", "MB all", "MB most", "gap", "status")
-    print("{:>34} {:>7} {:>10} {:>8} {:>8} {:>8} {:>8} {:>8}   seconds of stages".format(*head))
+    head = ("run", "frames", "cells", "seconds", "CPU s", "MB all", "MB most", "gap", "status")
+    print("{:>34} {:>7} {:>10} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8}   seconds of stages".format(*head))
 
 
 def resources(given: argparse.Namespace) -> list[str]:
@@ -170,17 +191,20 @@ def resources(given: argparse.Namespace) -> list[str]:
 def labels(given: argparse.Namespace, folder: Path) -> None:
     """Given masks to lineages and all outputs."""
     heads()
-    for frames in map(int, str(given.frames or "200,400").split(",")):
-        film, out = made(folder, frames, given.cells or 2000, given.side, images=False), folder / "out"
+    many, found = (map(int, str(listed).split(",")) for listed in (given.frames or "200,400", given.cells or 2000)), []
+    for frames, cells in itertools.product(*many):
+        film, out = made(folder, frames, cells, given.side, images=False), folder / "out"
         run = watched(tracked(out, "--labels", str(film), *resources(given)))
-        told(f"labels, {given.workers} workers", run, out)
+        found.append((told(f"labels, {given.workers} workers", run, out), run))
+    if len(found) > 1:
+        slopes(found)
 
 
 def film(given: argparse.Namespace, folder: Path) -> None:
     """Images to lineages, with the classical method."""
     size = given.gigabytes or 20.0
     frames = round(size * 1e9 / (2 * given.side**2))
-    source, out = made(folder, frames, given.cells or 300, given.side, images=True), folder / "out_film"
+    source, out = made(folder, frames, int(given.cells or 300), given.side, images=True), folder / "out_film"
     heads()
     run = watched(tracked(out, str(source), "--segment", "classical", *resources(given)))
     told(f"{size:g} GB of images, {given.workers} workers", run, out)
@@ -192,7 +216,7 @@ def stack(given: argparse.Namespace, folder: Path) -> None:
     shape = [round((given.gigabytes or 1.0) * 1e9 / (2 * given.side**2 * tile[0])) * tile[0], *[given.side // tile[1] * tile[1]] * 2]
     frames, source, out = int(given.frames or 2), folder / f"stack_{'x'.join(map(str, shape))}.zarr", folder / "out_stack"
     if not source.exists():
-        one = simulate(frames=frames, cells=given.cells or 45, size=tile, scale=(2.0, 0.5, 0.5), radius=6, cycle=20, seed=1).image
+        one = simulate(frames=frames, cells=int(given.cells or 45), size=tile, scale=(2.0, 0.5, 0.5), radius=6, cycle=20, seed=1).image
         create_image_zarr(source, (frames, *shape), (2.0, 0.5, 0.5))
         for t in range(frames):
             for place in chunk_places((frames, *shape)):
@@ -205,7 +229,7 @@ def stack(given: argparse.Namespace, folder: Path) -> None:
 
 def points(given: argparse.Namespace, folder: Path) -> None:
     """Points to certified lineages, through Python, in a process of its own that is watched."""
-    frames, cells = int(given.frames or 200), given.cells or 10_000
+    frames, cells = int(given.frames or 200), int(given.cells or 10_000)
     run = watched([sys.executable, __file__, "linked", str(frames), str(cells), given.memory, str(given.workers), str(folder)])
     print(run.said.strip())
     print(f"peak of all processes {run.peak / 1e6:.0f} MB, of one {run.highest / 1e6:.0f} MB")
@@ -239,7 +263,7 @@ def linked(frames: int, cells: int, memory: str, workers: int, folder: Path) -> 
 
 def workers(given: argparse.Namespace, folder: Path) -> None:
     """The same film with one worker and with two."""
-    source = made(folder, int(given.frames or 24), given.cells or 2000, given.side, images=True)
+    source = made(folder, int(given.frames or 24), int(given.cells or 2000), given.side, images=True)
     heads()
     seconds = {}
     for count in (1, 2):
@@ -252,7 +276,7 @@ def workers(given: argparse.Namespace, folder: Path) -> None:
 
 def kills(given: argparse.Namespace, folder: Path) -> None:
     """Kill a run again and again, or only a worker of it, and compare its files with those of an undisturbed run."""
-    source = made(folder, int(given.frames or 30), given.cells or 150, 512, images=True)
+    source = made(folder, int(given.frames or 30), int(given.cells or 150), 512, images=True)
     options = [str(source), "--segment", "classical", "--memory", "1GB", "--workers", str(given.workers or 2)]
     quiet = folder / "quiet"
     whole = watched(tracked(quiet, *options))
@@ -301,7 +325,7 @@ def main() -> None:
     what = {"labels": labels, "film": film, "stack": stack, "points": points, "workers": workers, "kills": kills}
     asked.add_argument("what", choices=[*what])
     asked.add_argument("--frames")
-    asked.add_argument("--cells", type=int)
+    asked.add_argument("--cells")
     asked.add_argument("--side", type=int, default=2048)
     asked.add_argument("--gigabytes", type=float)
     asked.add_argument("--memory", default="2GB")
