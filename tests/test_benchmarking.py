@@ -302,7 +302,7 @@ def test_our_strategies_follow_cells_apart(name, case):
     scores = case.score(forest)
     assert scores["edge_recall"] > 0.9
     assert scores["edge_precision"] > 0.9
-    assert (len(forest.divisions) == 0) == (name == "hungarian")
+    assert (len(forest.divisions) == 0) == (name in ("hungarian", "greedy"))  # taking link by link, it finds none of the three
     assert not strategy.run(case.detections.take(np.zeros(0, int)), np.zeros((10, 128, 128), int), None).parent.size
 
 

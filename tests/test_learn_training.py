@@ -340,7 +340,7 @@ def test_pooling_with_weight_0_is_the_model_and_with_1_the_scores():
 
 def test_scores_of_the_truth_lead_to_the_truth(tmp_path):
     """A film that the film's own model links wrongly is linked rightly when the scores say so, and only when they are asked."""
-    own = lesson(2, 12)
+    own = lesson(12, 12)
     graph = own.graph(propose)
     true = own.parent[graph.target] == graph.source
     told = graph.with_columns(learned=np.where(true, -30.0, 30.0))
