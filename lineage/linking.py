@@ -31,6 +31,8 @@ from .settings import Settings
 from .solving import solve
 from .windows import in_windows
 
+LONG = "long"  # column of links: over so many missed frames that they count only where the film shows that cells are missed for so long
+_MANY = 5  # such links that are to be expected
 _FEWEST = 50  # links by which a film can tell whether learned scores explain it
 
 
@@ -99,10 +101,11 @@ def candidate_graph(
     if sure is not detections and len(sure) < len(detections):  # rivals crowd each other: as many more, and as far as true cells go
         count = -(-count * len(detections) // max(len(sure), 1))
         radius = float(np.fmax(usual_radius(sure), spacings(sure)).max()) if radius is None else radius
-    near = nearest(detections, count, radius=radius, max_gap=settings.max_gap, ahead=ahead)
+    near = nearest(detections, count, radius=radius, max_gap=settings.usual_gap, ahead=ahead)
     if labels is None or "overlap" not in settings.scores:
         return near
-    return union([near, overlapping(detections, labels, max_gap=settings.max_gap, ahead=ahead, progress=progress)])
+    graph = union([near, overlapping(detections, labels, max_gap=settings.longest_gap, ahead=ahead, progress=progress)])
+    return graph.with_columns(**{LONG: graph.dt > settings.usual_gap + 1})
 
 
 def link_graph(graph: CandidateGraph, settings: Settings) -> Forest:
@@ -160,6 +163,7 @@ class Linked:
 
 def linked(graph: CandidateGraph, settings: Settings) -> Linked:
     """Solve a candidate graph with costs estimated from it, and keep the costs; see ``link``."""
+    whole, graph = graph, _without_long(graph)
     graph = _with_learned(replace(graph, detections=_with_likeliest(graph.detections)), settings)
     chosen = likeliest(graph.detections)
     model = _as_set(first_guess(chosen), settings)
@@ -176,8 +180,10 @@ def linked(graph: CandidateGraph, settings: Settings) -> Linked:
         graph = replace(graph, detections=graph.detections.with_columns(cycle_age=ages(forest), **changes(forest)))
         learned = graph.keep(between_chosen(graph, forest)) if weighed(graph.detections) else graph
         model = _as_set(estimate(model, learned, forest), settings)
-        if k == 0 and (scores := _likelier(field, graph, forest, model, settings)) is not None:
-            return linked(field.with_columns(learned=scores), given)
+        if k == 0:
+            scores, long = _likelier(field, graph, forest, model, settings), _often_missed_for_long(forest, model, settings)
+            if (more := _with_more(whole, field, scores, long=long)) is not None:
+                return linked(more, given)
         select = _selection(graph, settings, worth, model)
         forest, costs = _solved(graph, model, settings, select)
     radius = settings.radius if settings.radius is not None else usual_radius(chosen)
@@ -186,6 +192,37 @@ def linked(graph: CandidateGraph, settings: Settings) -> Linked:
     forest = forest.with_record(film=film, motion=motion, candidates={"edges": len(graph), "radius": radius})
     sure = {CONFIDENCE: link_confidence(graph, costs, forest)}
     return Linked(replace(forest, detections=_plain(field.detections).with_columns(**sure)), graph, model, costs)
+
+
+def _without_long(graph: CandidateGraph) -> CandidateGraph:
+    """The graph without the links that not every film needs, and without the column that tells them."""
+    if LONG not in graph.columns:
+        return graph
+    plain = replace(graph, columns={name: column for name, column in graph.columns.items() if name != LONG})
+    return plain.keep(np.flatnonzero(~graph.columns[LONG]))
+
+
+def _often_missed_for_long(forest: Forest, model: FilmModel, settings: Settings) -> bool:
+    """Whether a solution without the long links speaks for them: of all runs of missed frames ``model.again`` go on for one more."""
+    return bool((forest.gap > 0).sum() * model.again**settings.usual_gap >= _MANY)
+
+
+def _with_more(whole: CandidateGraph, field: CandidateGraph, scores: FloatArray | None, *, long: bool) -> CandidateGraph | None:
+    """The candidate links with what a first solution speaks for, None if for nothing.
+
+    Args:
+        whole: All links, with the column ``long``, if there are any such.
+        field: Those that are not long.
+        scores: Their learned scores, nats, if these count.
+        long: Whether the long ones count. Nothing is learned of these.
+    """
+    if not long or LONG not in whole.columns:
+        return None if scores is None else field.with_columns(learned=scores)
+    columns = {name: column for name, column in whole.columns.items() if name != LONG}
+    if scores is not None:
+        columns[LEARNED] = np.zeros(len(whole))
+        columns[LEARNED][~whole.columns[LONG]] = scores
+    return replace(whole, columns=columns)
 
 
 def _with_likeliest(detections: Detections) -> Detections:

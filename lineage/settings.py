@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import math
 import tomllib
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import Field, asdict, dataclass, fields, replace
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, Self
 
+USUAL_GAP, LONGEST_GAP = 4, 7  # missed frames that are linked over; the longer ones where the film speaks for it
 SCORES = ("distance", "overlap", "size", "intensity", "shape", "mothers")
 
 
@@ -76,7 +77,8 @@ class Settings:
     Attributes:
         neighbours: How many nearest detections of the next frame each detection may be linked to (and of the frame before).
         radius: Farthest displacement between consecutive frames, physical units; from the film when not given.
-        max_gap: Most frames in a row that a cell may be missed and still be linked.
+        max_gap: Most frames in a row that a cell may be missed and still be linked. When not given 4, and where the film shows that
+            cells are often missed for longer, up to 7 by masks that overlap.
         scores: Evidence used: ``distance`` always, ``overlap`` where labels are given, ``size`` where areas are known; ``intensity``
             and ``shape`` of cells, and the looks of ``mothers``, where they are measured and the film shows that they tell something.
         motion: Whether drift, growth and jumps of the whole field are looked for, and cells expected where they and their neighbours
@@ -110,7 +112,7 @@ class Settings:
 
     neighbours: int = 8
     radius: float | None = None
-    max_gap: int = 4
+    max_gap: int | None = None
     scores: tuple[str, ...] = SCORES
     motion: bool = True
     divisions: bool = True
@@ -144,8 +146,8 @@ class Settings:
         if "distance" not in self.scores:
             raise ValueError(f"scores must include distance, but are {', '.join(self.scores) or 'none'}")
         for name, least in (("neighbours", 1), ("max_gap", 0), ("rounds", 0), ("threads", 0), ("gap", 0), ("overlap", 1)):
-            if not getattr(self, name) >= least:
-                raise ValueError(f"{name} must be at least {least}, not {getattr(self, name)}")
+            if (value := getattr(self, name)) is not None and not value >= least:
+                raise ValueError(f"{name} must be at least {least}, not {value}")
         for name in ("window", "min_cycle"):
             if (value := getattr(self, name)) is not None and not isinstance(value, Integral):
                 raise ValueError(f"{name} must be a whole number of frames, not {value}")
@@ -153,8 +155,8 @@ class Settings:
             raise ValueError(f"min_cycle must be at least 1 frame, not {self.min_cycle}")
         if self.merges and self.hypotheses:
             raise ValueError("merges are for one segmentation, but hypotheses are several: leave one of the two out")
-        if self.window is not None and not self.max_gap < self.overlap <= self.window:
-            raise ValueError(f"overlap must be more than max_gap, {self.max_gap}, and at most window, {self.window}, not {self.overlap}")
+        if self.window is not None and not self.usual_gap < self.overlap <= self.window:
+            raise ValueError(f"overlap must be more than max_gap, {self.usual_gap}, and at most window, {self.window}, not {self.overlap}")
         for name in ("radius", "time_limit"):
             value = getattr(self, name)
             if value is not None and not value > 0:
@@ -163,6 +165,16 @@ class Settings:
             raise ValueError(f"edges_weight must be from 0 to 1, not {self.edges_weight}")
         if self.miss is not None and not 0 < self.miss < 1:
             raise ValueError(f"miss is a probability between 0 and 1, not {self.miss}")
+
+    @property
+    def usual_gap(self) -> int:
+        """Most frames in a row that a cell may be missed, unless the film shows that cells are missed for longer."""
+        return USUAL_GAP if self.max_gap is None else self.max_gap
+
+    @property
+    def longest_gap(self) -> int:
+        """Most frames in a row that a cell may be missed where the film shows it; a window still looks beyond them."""
+        return max(self.usual_gap, min(LONGEST_GAP, self.overlap - 1)) if self.max_gap is None else self.max_gap
 
     @classmethod
     def from_toml(cls, path: str | Path) -> Self:
@@ -179,7 +191,7 @@ class Settings:
 
     def replaced(self, changes: dict[str, Any], *, where: str = "") -> Self:
         """These settings with some changed, checked by name and kind."""
-        kinds = {field.name: type(field.default) for field in fields(self)}
+        kinds = {field.name: _kind(field) for field in fields(self)}
         changes = dict(changes)
         for name, value in changes.items():
             if name not in kinds:
@@ -187,7 +199,7 @@ class Settings:
             if name == "weights":
                 changes[name] = value if isinstance(value, Weights) else _weights(value, where)
                 continue
-            kind = kinds[name] if kinds[name] is not type(None) else float
+            kind = kinds[name]
             fits = isinstance(value, (list, tuple)) if kind is tuple else isinstance(value, (int, float) if kind is float else kind)
             if not fits or (isinstance(value, bool) and kind is not bool):
                 raise ValueError(f"{where}{name} must be {'a list' if kind is tuple else kind.__name__}, not {value!r}")
@@ -199,6 +211,13 @@ class Settings:
         weights = plain.pop("weights")
         lines = [f"{name} = {_toml(value)}" for name, value in plain.items()]
         return "\n".join([*lines, "", "[weights]", *(f"{name} = {_toml(value)}" for name, value in weights.items())]) + "\n"
+
+
+def _kind(field: Field[Any]) -> type:
+    """What a setting must be; of those that need not be given, what their annotation says."""
+    if field.default is not None:
+        return type(field.default)
+    return int if str(field.type).startswith("int") else float
 
 
 def _weights(table: object, where: str) -> Weights:

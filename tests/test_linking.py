@@ -309,7 +309,7 @@ def test_dearer_divisions_are_fewer(film):
 
 def test_what_is_left_out_of_the_programme_is_not_missed(film):
     cells = Detections.from_labels(film.labels)
-    graph = candidate_graph(cells, film.labels, Settings())
+    graph = candidate_graph(cells, film.labels, Settings(max_gap=4))
     for changes in ({}, {"appear": 12.0, "divide": 1.0}, {"appear": 1.0, "disappear": 0.5, "divide": -3.0}):
         small = link_graph(graph, Settings(rounds=0, gap=0, **changes)).certificate
         whole = solve(graph, first_guess(cells).costs(graph, **changes) | {"select": -math.inf}, gap=0).certificate
@@ -353,7 +353,7 @@ def test_real_nuclei_from_silver_masks(data, linked_hela):
 
 def test_slack_speaks_of_the_links_of_the_whole_graph(film):
     cells = Detections.from_labels(film.labels)
-    graph = candidate_graph(cells, film.labels, Settings())
+    graph = candidate_graph(cells, film.labels, Settings(max_gap=4))
     forest = link_graph(graph, Settings(solver="dual", gap=0))
     chosen = forest.parent[graph.target] == graph.source
     slack = forest.slack["link"]

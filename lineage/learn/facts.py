@@ -17,7 +17,7 @@ from lineage.scoring.events import border_distance
 REACH = 2  # frames before and after in which a cell has neighbours
 NEAREST = {0: 6, 1: 6, 2: 4}  # neighbours in its own frame, in the next to it, and in the second
 CELL, LINK = 16, 24  # facts of a cell and of a link
-_LATE = 5  # longest gap that has a fact of its own
+LATE = 5  # longest gap that has a fact of its own
 _FAR = 6.0  # lengths beyond so many units are all the same
 
 
@@ -173,7 +173,7 @@ def _of_links(graph: CandidateGraph, unit: FloatArray, step: FloatArray, usual: 
     length = np.sqrt((step**2).sum(axis=1))
     bare = cells.position[graph.target] - cells.position[graph.source]
     bare_length = np.minimum(np.sqrt((bare**2).sum(axis=1)) / unit[graph.source], _FAR)
-    late = [(dt == k).astype(float) for k in range(1, _LATE)] + [np.log(dt)]
+    late = [(dt == k).astype(float) for k in range(1, LATE)] + [np.log(dt)]
     far = [length, _log(length + 0.05), np.log1p(length / (max(usual, 1e-2) * np.sqrt(dt))), bare_length]
     iou = known.get("iou", np.zeros(len(graph)))
     shared = known.get("overlap", np.zeros(len(graph))) * float(np.prod(cells.scale))

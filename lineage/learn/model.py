@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
+import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
@@ -18,7 +19,7 @@ from lineage.films.atomic import new_file
 from lineage.graph import CandidateGraph
 
 from .calibration import Calibration
-from .facts import CELL, LINK, facts
+from .facts import CELL, LATE, LINK, facts
 from .network import Batch, EdgeNetwork, NetworkConfig
 
 WEIGHTS = Path(__file__).parent / "weights"
@@ -60,15 +61,18 @@ class EdgeModel:
     def scores(self, graph: CandidateGraph) -> FloatArray:
         """Cost of every candidate link, nats: minus its log-odds against the target having no parent; (m,).
 
-        It is worked out on one thread: sums are then taken in one order, and give the same bits on every machine and worker.
+        Links over so many frames that none was learned from are no parents to it: they cost 0, as having none does. It is worked out
+        on one thread: sums are then taken in one order, and give the same bits on every machine and worker.
 
         Args:
             graph: Candidate links as ``lineage.linking.candidate_graph`` makes them.
         """
+        cost, near = np.zeros(len(graph)), np.flatnonzero(graph.dt <= LATE)
         threads = torch.get_num_threads()
         torch.set_num_threads(1)
         try:
-            return -self.calibration(self.raw(Batch.of(facts(graph))))
+            cost[near] = -self.calibration(self.raw(Batch.of(facts(graph.keep(near)))))
+            return cost
         finally:
             torch.set_num_threads(threads)
 

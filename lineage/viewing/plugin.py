@@ -17,7 +17,7 @@ from lineage.forest import Forest
 from lineage.formats import read
 from lineage.health import check
 from lineage.linking import link
-from lineage.settings import Settings
+from lineage.settings import USUAL_GAP, Settings
 
 from .colours import dressed
 from .layers import LayerData, layers_of
@@ -68,7 +68,7 @@ def read_layers(path: str | Sequence[str]) -> list[LayerData]:
 def link_layers(
     labels: napari.layers.Labels,
     image: napari.layers.Image | None = None,
-    missed_frames: int = Settings().max_gap,
+    missed_frames: int = USUAL_GAP,
     divisions: bool = True,
     warnings: bool = True,
 ) -> list[napari.types.LayerDataTuple]:
@@ -89,7 +89,7 @@ def link_layers(
     """
     masks: Film = labels.data
     scale = _scale(labels)
-    settings = Settings(max_gap=missed_frames, divisions=divisions)
+    settings = Settings(max_gap=None if missed_frames == USUAL_GAP else missed_frames, divisions=divisions)
     forest = link(masks, None if image is None else image.data, scale, settings)
     layers = dressed(forest, layers_of(forest, labels=masks, name=labels.name))
     return [*layers, warning_layer(forest, masks)] if warnings else layers
