@@ -8,6 +8,7 @@ import re
 import stat
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -508,6 +509,22 @@ def test_the_command_takes_points(call, film, tmp_path):
     code, out, _ = call(tmp_path / "points.csv", "--strategies", "hungarian", "--json", "-")
     assert code == 0
     assert [row["CHOTA"] > 0.7 for row in json.loads(out)] == [True] * 3
+
+
+def test_the_command_stretches_points(call, film, tmp_path):
+    _, truth = points_of(film)
+    cells, flat = truth.detections, np.array([1 / 64, 1.0])  # as if one step along y were 64 along x
+    lineage.write(truth, tmp_path / "right.csv")
+    lineage.write(replace(truth, detections=replace(cells, position=cells.position * flat)), tmp_path / "flat.csv")
+    scores = ["--strategies", "nearest,auto", "--json", "-"]
+    tables = []
+    for arguments in ([tmp_path / "right.csv"], [tmp_path / "flat.csv", "--scale", "64,1"], [tmp_path / "flat.csv"]):
+        code, out, _ = call(*arguments, *scores)
+        assert code == 0
+        tables.append([(row["strategy"], row["CHOTA"], row["LNK"]) for row in json.loads(out)])
+    assert tables[0] == tables[1] != tables[2]
+    code, out, err = call(tmp_path / "flat.csv", "--scale", "64,1,1", *scores)
+    assert (code, out, err) == (2, "", "lineage: scale has 3 values, but there are 2 axes: y, x\n")
 
 
 MISTAKES = {

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from lineage.settings import Settings
 
 from .shared import Json, Scale, app, bar, numbers
+
+if TYPE_CHECKING:
+    from lineage.forest import Forest
 
 _POINTS = (".csv", ".csv.gz")
 _STRESS = "Also under stress: frames/2, frames/4, drop5, drop10, extra5, jitter, drift, jump. With commas between them."
@@ -48,10 +52,10 @@ def benchmark(
     from lineage.provenance import fingerprint, write_json
 
     before = read_rows(against) if against is not None else []
-    cells, known = _input(labels, truth)
+    cells, known = _input(labels, truth, scale)
     wanted: list[str | tuple[str, Settings]] = [_strategy(name) for name in _names(strategies)] or [*USUAL]
     table = compare(
-        cells, known, wanted, _names(stress), image=film, scale=numbers(scale), time_limit=time_limit,
+        cells, known, wanted, _names(stress), image=film, scale=numbers(scale) if isinstance(cells, Path) else None, time_limit=time_limit,
         seed=seed, pythons=dict(_pair(item) for item in python or ()), progress=bar,
     )  # fmt: skip
     facts: dict[str, Any] = {"film": fingerprint(labels), "seed": seed, "cytolineage": __version__}
@@ -69,16 +73,27 @@ def benchmark(
     raise typer.Exit(1 if fallen else 0)
 
 
-def _input(labels: Path, truth: Path | None) -> tuple[Any, Any]:
-    """What is linked and what it is held against: a path of masks and one of truth, or points and a forest."""
+def _input(labels: Path, truth: Path | None, scale: str | None) -> tuple[Any, Any]:
+    """What is linked and what it is held against: a path of masks and one of truth, or points, so large a step, and a forest."""
     from lineage.formats import read
 
     if not labels.name.lower().endswith(_POINTS):
         if truth is None:
             raise ValueError("--truth is needed: a folder of the Cell Tracking Challenge such as 01_GT")
         return labels, truth
-    forest = read(labels)
-    return forest.detections, forest if truth is None else read(truth)
+    forest = _stretched(read(labels), numbers(scale))
+    return forest.detections, forest if truth is None else _stretched(read(truth), numbers(scale))
+
+
+def _stretched(forest: Forest, scale: tuple[float, ...] | None) -> Forest:
+    """A lineage table whose coordinates count steps of this size along ([z,] y, x)."""
+    if scale is None:
+        return forest
+    from lineage.detections import checked_scale
+
+    cells = forest.detections
+    sizes = checked_scale(scale, cells.n_axes)
+    return replace(forest, detections=replace(cells, position=cells.position * sizes, scale=sizes))
 
 
 def _names(text: str | None) -> list[str]:
