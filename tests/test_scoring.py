@@ -360,6 +360,8 @@ def test_no_pair_is_forbidden_that_is_worth_it(film, first, known, told):
     worth = cost + every["divide"][mother] < np.minimum(np.minimum(saved[a], saved[b]), both)
     assert (worth & (late[a] | late[b])).any() and (worth & ~(late[a] | late[b])).any() and worth.mean() < 0.5
     worth |= np.isin(a, known) | np.isin(b, known)
+    returns = np.isinf(costs["link"])  # nobody is a daughter who left the field and came back
+    worth &= ~(returns[a] | returns[b]) | np.isin(a, known) | np.isin(b, known)
     rows = [
         sorted(zip(*(column.tolist() for column in columns), strict=True))
         for columns in (costs["divide_pair"], (a[worth], b[worth], cost[worth]))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lineage.arrays import FloatArray
+from lineage.arrays import FloatArray, IntArray
 from lineage.candidates import expected
 from lineage.detections import Detections
 
@@ -27,8 +27,11 @@ class Event:
 
     def __call__(self, distance: FloatArray) -> FloatArray:
         """Cost of the event at these distances from the border (physical units, 0 outside), nats; (n,)."""
-        excess = max(self.border - self.inside, 0.0) * np.exp(-distance / self.reach)
-        return -np.log(self.inside + excess)
+        return -np.log(self.inside + self.excess(distance))
+
+    def excess(self, distance: FloatArray) -> FloatArray:
+        """How much its rate exceeds that inside the field; (n,)."""
+        return max(self.border - self.inside, 0.0) * np.exp(-distance / self.reach)
 
 
 def border_distance(detections: Detections, name: str = "") -> FloatArray:
@@ -61,3 +64,22 @@ def appearance(detections: Detections, event: Event) -> FloatArray:
 def disappearance(detections: Detections, event: Event) -> FloatArray:
     """Cost of a lineage that ends at each detection, nats; (n,). The film's last frame is free."""
     return np.where(detections.frame < detections.n_frames - 1, event(border_distance(detections, "ahead")), 0.0)
+
+
+def came_back(outside: IntArray, leave: Event, ahead: FloatArray, enter: Event, behind: FloatArray) -> FloatArray:
+    """Probability that a cell leaves the field and is back after so many frames; (m,).
+
+    Cells leave as often as more end at the border than elsewhere, and come back near it. Outside they walk: whatever the law of the
+    steps, as long as it is symmetric, a walk that has just crossed a line is back after n frames with the probability C(n) / 4^n, C(n)
+    the Catalan numbers 1, 2, 5, 14, ... (Sparre Andersen 1954).
+
+    Args:
+        outside: Frames between leaving and being back, at least 1; int (m,).
+        leave: Rate of lineages that end.
+        ahead: Distance from the border where the cell would have been next, physical units; (m,).
+        enter: Rate of lineages that begin.
+        behind: Distance from the border where the cell that is back would have been before, physical units; (m,).
+    """
+    n = np.arange(1, outside.max(initial=1) + 1)
+    back = np.cumprod((2 * n - 1) / (2 * n + 2))[outside - 1]
+    return leave.excess(ahead) * back * np.exp(-behind / enter.reach)

@@ -18,7 +18,7 @@ from .births import Births
 from .cycle import Cycle
 from .daughters import TAIL, Daughters, geometry, waits
 from .distance import Distance, fit_step
-from .events import Event, appearance, border_distance, disappearance
+from .events import Event, appearance, border_distance, came_back, disappearance
 from .learned import LEARNED, pooled
 from .likeness import Likeness
 from .mothers import Mothers
@@ -97,12 +97,13 @@ class FilmModel:
         }
         given = {"appear": appear, "disappear": disappear, "divide": divide}  # before the pairs, which are weighed against them
         costs |= {name: np.where(costs[name] != 0, value, 0.0) for name, value in given.items() if value is not None}
-        own = 1.0
-        if LEARNED in graph.columns:
-            costs, own = pooled(costs, graph, self.learned), 1.0 - self.learned
         free = np.zeros(len(graph), bool)
         if spare is not None:
             free[spare] = True
+        costs["link"] = np.where(self._returns(graph) & ~free, np.inf, link)
+        own = 1.0
+        if LEARNED in graph.columns:
+            costs, own = pooled(costs, graph, self.learned), 1.0 - self.learned
         sisters = Sisters(self.daughters, self.births, self.likeness, own * weights.sisters, own * weights.gap)
         way = own * (distance + weights.gap * self._missed(graph))
         pairs = sisters.worthwhile(graph, costs, way=way, looks=own * likeness, free=free)
@@ -112,6 +113,15 @@ class FilmModel:
         """Cost of the frames that each edge leaves out; (m,). Misses come in runs: one is rare, the next one no more."""
         missed = graph.dt - 1
         return -np.where(missed > 0, np.log(self.miss) + (missed - 1) * np.log(self.again), 0.0)
+
+    def _returns(self, graph: CandidateGraph) -> BoolArray:
+        """Which edges rather lead from a cell that left the field to its return than over frames in which it was missed; (m,)."""
+        returns = np.zeros(len(graph), bool)
+        late = np.flatnonzero(graph.dt > 1)
+        ahead, behind = (border_distance(graph.detections, name) for name in ("ahead", "behind"))
+        back = came_back(graph.dt[late] - 1, self.disappear, ahead[graph.source[late]], self.appear, behind[graph.target[late]])
+        returns[late] = back > np.exp(-self._missed(graph)[late])
+        return returns
 
     def record(self) -> dict[str, Any]:
         """The numbers, JSON-able, for the record of a run."""
