@@ -1,4 +1,4 @@
-"""Steps: where each cell is expected in the next frame, from its own last step and from the steps of its neighbours."""
+"""Steps: where each cell is expected in the next frame, from its own steps before and from those of its neighbours."""
 
 from __future__ import annotations
 
@@ -12,27 +12,30 @@ from lineage.candidates import expected
 from lineage.forest import Forest
 from lineage.graph import CandidateGraph
 
+from .course import Course
 from .distance import fit_step, log_step
 
 _NEIGHBOURS = 6
 _LEAST = 50  # steps to learn from
 _PRIOR = 5.0  # divisions' worth of the guess that mothers move as others do
 _WORTH = 0.12  # nats a link, on average, that expectations must bring
+_MORE = 0.02  # nats a link that all steps before must say more than the last one
 
 
 @dataclass(frozen=True)
 class Steps:
-    """How much of its last step a cell repeats, and how much it shares the steps of its neighbours.
+    """How much of its step a cell repeats, and how much it shares the steps of its neighbours.
 
-    Cells keep their course (persistence), and tissues flow: what a cell did in the last frame and what its neighbours do in this one
+    Cells keep their course (persistence), and tissues flow: what a cell did before and what its neighbours do in this frame
     says where it goes. Both are counted beyond the movement of the whole field.
 
     Attributes:
-        own: Part of its own last step that a cell repeats.
+        own: Part that a cell makes of the step that its course says, or of its own last step.
         flow: Part of the mean step of its neighbours that it shares.
         alone: The same, for a cell whose last step is not known.
         mother: Part of its expected step that the middle of a mother's daughters makes.
         worth: What this brings, nats a link.
+        course: How cells keep their course, if all steps before say more than the last one.
     """
 
     own: float
@@ -40,12 +43,18 @@ class Steps:
     alone: float
     mother: float
     worth: float
+    course: Course | None = None
+
+    @property
+    def kept(self) -> float:
+        """Part of a step that the next one repeats. Over missed frames cells are expected to come no farther, whatever their course."""
+        return self.course.repeated if self.course else min(max(self.own, 0.0), 0.95)
 
     def shift(self, last: FloatArray, around: FloatArray) -> FloatArray:
         """Expected step of every cell in the next frame; float (n, d), physical units.
 
         Args:
-            last: Its last step, NaN where it is not known; float (n, d).
+            last: Its last step, or what its course says, NaN where it is not known; float (n, d).
             around: Mean step of its neighbours, 0 where there are none; float (n, d).
         """
         known = np.isfinite(last).all(axis=1, keepdims=True)
@@ -67,12 +76,16 @@ def followed(graph: CandidateGraph, forest: Forest) -> tuple[CandidateGraph, Ste
     last, nexts = _own_steps(graph, forest)
     around = _around(graph, nexts)
     steps = _learned(last, nexts, around)
+    if (course := Course.fit(forest, last)) is not None:
+        hope = course.ahead(forest, last)
+        better = _learned(hope, nexts, around)
+        if better is not None and (steps is None or better.worth > steps.worth + _MORE):
+            steps, last = replace(better, course=course), hope
     if steps is None:
         return graph, None
     shift = steps.shift(last, around)
     steps = replace(steps, mother=_of_mothers(graph, forest, shift))
-    own = min(max(steps.own, 0.0), 0.95)
-    kept = (1 - own**graph.dt) / (1 - own)  # what is repeated of a step is repeated again, and less each time
+    kept = (1 - steps.kept**graph.dt) / (1 - steps.kept)  # what is repeated of a step is repeated again, and less each time
     start = _start(graph) + kept[:, None] * shift[graph.source]
     cells = graph.detections
     place = expected(cells) + steps.mother * shift  # of plain links the distance has it all; what is left to say is where daughters lie
