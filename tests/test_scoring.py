@@ -332,6 +332,11 @@ def test_a_pair_is_forbidden_only_when_letting_a_daughter_appear_costs_no_more()
     assert len(all_pairs(graph, np.array([0]))) == 1
 
 
+def test_cells_of_next_to_no_area_have_a_size():
+    cells = Detections.from_points({"t": [0], "y": [0.0], "x": [0.0]}).with_columns(area=np.array([5e-324]))
+    assert first_guess(cells).distance.density > 0
+
+
 @pytest.mark.parametrize("told", [False, True], ids=["model", "with learned scores"])
 @pytest.mark.parametrize("known", [(), (5, 40)], ids=["nothing known", "two links known"])
 @pytest.mark.parametrize("first", [True, False], ids=["first guess", "estimate"])

@@ -204,7 +204,7 @@ def estimate(model: FilmModel, graph: CandidateGraph, forest: Forest) -> FilmMod
 def _diameter(detections: Detections, spacing: float) -> float:
     """Typical diameter of a cell, physical units; from areas where they are known, else from the spacing."""
     if "area" in detections.columns and len(detections):
-        area = float(np.median(detections.columns["area"]))
+        area = max(float(np.median(detections.columns["area"])), 1e-200)
         return 2 * (area / np.pi) ** 0.5 if detections.n_axes == 2 else 2 * (3 * area / (4 * np.pi)) ** (1 / 3)
     return 0.7 * spacing if np.isfinite(spacing) and spacing > 0 else 1.0
 
