@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from segmentation import journal
 from segmentation.arrays import AnyArray, IntArray
 from segmentation.checkpoints import fill, read_tensors
+from segmentation.decoders.boundary import Boundary
 from segmentation.decoders.interface import Decoder
 from segmentation.patches import Feed, Pair
 from segmentation.tuning import judged
@@ -62,6 +63,15 @@ def matching(old: Sequence[str], new: Sequence[str], *, fresh: bool = False) -> 
         fresh: begin all of them at random.
     """
     return [list(old).index(name) if name in old and not fresh else None for name in new]
+
+
+def unsure(decoder: Decoder) -> Decoder:
+    """Give the same decoder for a network of which nobody has measured how sure it is: no cell vanishes for being doubtful.
+
+    Args:
+        decoder: as it was tuned for another network.
+    """
+    return replace(decoder, sure=0.0) if isinstance(decoder, Boundary) else decoder
 
 
 def blocks(network: nn.Module) -> list[str]:

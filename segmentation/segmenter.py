@@ -12,7 +12,7 @@ from segmentation.arrays import AnyArray, FloatArray, IntArray
 from segmentation.checkpoints import fill, model_format, one_line, read_model, write_model
 from segmentation.decoders import Decoder, decoder_named, described
 from segmentation.decoders.boundary import Boundary
-from segmentation.finetuning import Freeze, adapted, check_size, freeze_blocks, judge, matching, rate_factors
+from segmentation.finetuning import Freeze, adapted, check_size, freeze_blocks, judge, matching, rate_factors, unsure
 from segmentation.fit import Progress, Schedule, fit, silent
 from segmentation.looking import average, directions_of
 from segmentation.normalise import Percentiles, check_finite, is_constant
@@ -113,7 +113,9 @@ class Segmenter:
 
         Args:
             sources: collections of (picture, labels) pairs; labels < 0 are ignored.
-            validation: pairs that choose the best checkpoint and the decoder's thresholds.
+            validation: pairs that choose the best checkpoint and the decoder's thresholds. Without any the last weights are kept, and
+                of a decoder that is not given the thresholds too, but for `sure` of `Boundary`, which becomes 0: it was for weights that
+                were sure.
             schedule: how long and how fast.
             feed: how batches are drawn and changed.
             freeze: what stays as it is, with its batch statistics: "encoder", "decoder", "all but head", blocks such as
@@ -151,7 +153,9 @@ class Segmenter:
             factors=rate_factors(network, fade),
         )
         network.requires_grad_(True)
-        return learner.tune(validation) if len(validation) else learner
+        if len(validation):
+            return learner.tune(validation)
+        return replace(learner, decoder=unsure(wanted)) if decoder is None else learner
 
     def probabilities(self, image: AnyArray, *, tile: int | None = TILE, views: int = 1) -> FloatArray:
         """Say what the network thinks of every pixel.

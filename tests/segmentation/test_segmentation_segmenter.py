@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -67,6 +68,14 @@ def test_finetune_gives_a_new_segmenter(learned, pairs):
     tuned = model.finetune([pairs], schedule=Schedule(steps=2), feed=QUICK)
     assert np.array_equal(model.probabilities(pairs[0][0]), before)
     assert not np.array_equal(tuned.probabilities(pairs[0][0]), before)
+
+
+def test_what_asks_for_a_sure_network_does_not_stay_when_it_learns_something_else(learned, pairs):
+    model = replace(learned[0], decoder=Boundary(sure=0.9, smallest=20))
+    how = {"schedule": Schedule(steps=2), "feed": QUICK}
+    assert model.finetune([pairs], **how).decoder == Boundary(sure=0.0, smallest=20)
+    assert model.finetune([pairs], decoder=model.decoder, **how).decoder == model.decoder  # who gives it means it
+    assert model.finetune([pairs[:6]], validation=pairs[6:], **how).decoder.sure in Boundary.grid["sure"]  # pictures tell
 
 
 def test_tuning_never_lowers_the_score_it_tunes(learned, pairs):
