@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from segmentation import journal
 from segmentation.arrays import AnyArray, IntArray
 from segmentation.checkpoints import fill, read_tensors
-from segmentation.decoders.boundary import Boundary
 from segmentation.decoders.interface import Decoder
 from segmentation.patches import Feed, Pair
 from segmentation.tuning import judged
@@ -65,13 +64,15 @@ def matching(old: Sequence[str], new: Sequence[str], *, fresh: bool = False) -> 
     return [list(old).index(name) if name in old and not fresh else None for name in new]
 
 
-def unsure(decoder: Decoder) -> Decoder:
-    """Give the same decoder for a network of which nobody has measured how sure it is: no cell vanishes for being doubtful.
+def few(sources: Sequence[Sequence[Pair]], most: int = 8) -> list[Pair]:
+    """Take some pairs of each source, evenly from its beginning to its end.
 
     Args:
-        decoder: as it was tuned for another network.
+        sources: collections of (picture, labels) pairs.
+        most: pairs in all, but at least one of each source.
     """
-    return replace(decoder, sure=0.0) if isinstance(decoder, Boundary) else decoder
+    share = max(most // max(len(sources), 1), 1)
+    return [source[k] for source in sources for k in range(0, len(source), max(-(-len(source) // share), 1))]
 
 
 def blocks(network: nn.Module) -> list[str]:

@@ -12,7 +12,7 @@ from segmentation.arrays import AnyArray, FloatArray, IntArray
 from segmentation.checkpoints import fill, model_format, one_line, read_model, write_model
 from segmentation.decoders import Decoder, decoder_named, described
 from segmentation.decoders.boundary import Boundary
-from segmentation.finetuning import Freeze, adapted, check_size, freeze_blocks, judge, matching, rate_factors, unsure
+from segmentation.finetuning import Freeze, adapted, check_size, few, freeze_blocks, judge, matching, rate_factors
 from segmentation.fit import Progress, Schedule, fit, silent
 from segmentation.looking import average, directions_of
 from segmentation.normalise import Percentiles, check_finite, is_constant
@@ -114,8 +114,8 @@ class Segmenter:
         Args:
             sources: collections of (picture, labels) pairs; labels < 0 are ignored.
             validation: pairs that choose the best checkpoint and the decoder's thresholds. Without any the last weights are kept, and
-                of a decoder that is not given the thresholds too, but for `sure` of `Boundary`, which becomes 0: it was for weights that
-                were sure.
+                of a decoder that is not given the thresholds too, but for `sure` of `Boundary`, as that was for weights that were
+                sure: it is chosen on up to eight of the pictures that trained.
             schedule: how long and how fast.
             feed: how batches are drawn and changed.
             freeze: what stays as it is, with its batch statistics: "encoder", "decoder", "all but head", blocks such as
@@ -155,7 +155,7 @@ class Segmenter:
         network.requires_grad_(True)
         if len(validation):
             return learner.tune(validation)
-        return replace(learner, decoder=unsure(wanted)) if decoder is None else learner
+        return _settled(learner, sources) if decoder is None and isinstance(wanted, Boundary) else learner
 
     def probabilities(self, image: AnyArray, *, tile: int | None = TILE, views: int = 1) -> FloatArray:
         """Say what the network thinks of every pixel.
@@ -285,3 +285,9 @@ def _assemble(cls: type[Segmenter], description: Mapping[str, Any], *, device: s
         description["about"],
         device,
     )
+
+
+def _settled(learner: Segmenter, sources: Sequence[Sequence[Pair]]) -> Segmenter:
+    """Choose how sure the network must be of a cell (`Boundary.sure`) on a few of the pictures that trained it, for want of others."""
+    open_to_all = replace(learner, decoder=replace(learner.decoder, sure=0.0))  # type: ignore[type-var]
+    return open_to_all.tune(few(sources), {"sure": Boundary.grid["sure"]})

@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import save_file
 
 from segmentation.decoders.boundary import Boundary
+from segmentation.finetuning import few
 from segmentation.fit import History, Schedule, fit, pick_device
 from segmentation.losses import BCEDice
 from segmentation.normalise import Percentiles
@@ -71,11 +72,19 @@ def test_finetune_gives_a_new_segmenter(learned, pairs):
 
 
 def test_what_asks_for_a_sure_network_does_not_stay_when_it_learns_something_else(learned, pairs):
-    model = replace(learned[0], decoder=Boundary(sure=0.9, smallest=20))
+    model = replace(learned[0], decoder=Boundary(sure=0.99, smallest=20))
     how = {"schedule": Schedule(steps=2), "feed": QUICK}
-    assert model.finetune([pairs], **how).decoder == Boundary(sure=0.0, smallest=20)
+    assert not model.predict(pairs[0][0]).any()
+    tuned = model.finetune([pairs], **how)
+    assert tuned.decoder.sure < 0.99 and replace(tuned.decoder, sure=0.99) == model.decoder
+    assert tuned.quality(pairs)["ap_pooled_0.50"] > 0.5
     assert model.finetune([pairs], decoder=model.decoder, **how).decoder == model.decoder  # who gives it means it
-    assert model.finetune([pairs[:6]], validation=pairs[6:], **how).decoder.sure in Boundary.grid["sure"]  # pictures tell
+
+
+@pytest.mark.parametrize(("sizes", "taken"), [([20], [0, 3, 6, 9, 12, 15, 18]), ([2, 9], [0, 1, 0, 3, 6]), ([3] * 9, [0] * 9)])
+def test_a_few_pictures_of_each_source(sizes, taken):
+    sources = [[(k, k) for k in range(size)] for size in sizes]
+    assert [pair[0] for pair in few(sources)] == taken
 
 
 def test_tuning_never_lowers_the_score_it_tunes(learned, pairs):
