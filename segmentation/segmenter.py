@@ -18,10 +18,11 @@ from segmentation.looking import average, directions_of
 from segmentation.normalise import Percentiles, check_finite, is_constant
 from segmentation.patches import FEED, Feed, Pair, Sampler, batches
 from segmentation.tiles import TILE, predict
-from segmentation.tuning import judged, tuned
+from segmentation.tuning import judged, tuned, worth
 from segmentation.unet import UNet, UNetConfig, trim
 
 KIND = "segmenter"
+NEARLY = 0.95  # of the worth on pictures that trained
 WEIGHTS = Path(__file__).parent / "weights"
 CONFIG, DECODER, SCHEDULE, GENTLE = UNetConfig(), Boundary(), Schedule(), Schedule(steps=500, rate=5e-4)
 
@@ -115,7 +116,7 @@ class Segmenter:
             sources: collections of (picture, labels) pairs; labels < 0 are ignored.
             validation: pairs that choose the best checkpoint and the decoder's thresholds. Without any the last weights are kept, and
                 of a decoder that is not given the thresholds too, but for `sure` of `Boundary`, as that was for weights that were
-                sure: it is chosen on up to eight of the pictures that trained.
+                sure: it becomes the least that does nearly as well as any on up to eight of the pictures that trained.
             schedule: how long and how fast.
             feed: how batches are drawn and changed.
             freeze: what stays as it is, with its batch statistics: "encoder", "decoder", "all but head", blocks such as
@@ -288,6 +289,11 @@ def _assemble(cls: type[Segmenter], description: Mapping[str, Any], *, device: s
 
 
 def _settled(learner: Segmenter, sources: Sequence[Sequence[Pair]]) -> Segmenter:
-    """Choose how sure the network must be of a cell (`Boundary.sure`) on a few of the pictures that trained it, for want of others."""
-    open_to_all = replace(learner, decoder=replace(learner.decoder, sure=0.0))  # type: ignore[type-var]
-    return open_to_all.tune(few(sources), {"sure": Boundary.grid["sure"]})
+    """Choose how sure the network must be of a cell (`Boundary.sure`) on a few of the pictures that trained it, for want of others.
+
+    They flatter it: of its own pictures it is surer than of others. So it need be no surer than what is worth nearly as much as the best.
+    """
+    seen = [(labels, learner.probabilities(image)) for image, labels in few(sources)]
+    ways = [replace(learner, decoder=replace(learner.decoder, sure=sure)) for sure in Boundary.grid["sure"]]  # type: ignore[type-var]
+    worths = [worth(way.decoder, seen) for way in ways]
+    return next(way for way, value in zip(ways, worths, strict=True) if value >= NEARLY * max(worths))
