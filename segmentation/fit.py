@@ -136,6 +136,7 @@ def fit(  # noqa: PLR0913 (keyword-only)
     progress: Progress = silent,
     resume: bool = False,
     factors: Mapping[str, float] | None = None,
+    last: nn.Module | None = None,
 ) -> History:
     """Teach a network; it ends with the weights of its best validation (without one: the last).
 
@@ -156,6 +157,7 @@ def fit(  # noqa: PLR0913 (keyword-only)
         progress: wraps the steps, e.g. to draw a bar; silent by default.
         resume: go on where the training that wrote into `folder` was stopped.
         factors: name of a weight -> factor of its learning rate; 1 where not named.
+        last: a network of the same architecture that receives the last weights, validated or not.
 
     Raises:
         ValueError: nothing can be learned, the loss is no number, or there is nothing to resume.
@@ -189,8 +191,10 @@ def fit(  # noqa: PLR0913 (keyword-only)
         except KeyboardInterrupt:
             raise KeyboardInterrupt(_farewell(run, folder)) from None
     _lay_out(network, torch.contiguous_format)
-    network.load_state_dict(run.best)
-    network.eval()
+    for ready, weights in ((network, run.best), (last, run.mean.state_dict())):
+        if ready is not None:
+            ready.load_state_dict(weights)
+            ready.eval()
     return run.history
 
 

@@ -1,5 +1,6 @@
 """The Segmenter: normalisation, network and decoder in one value that can be trained, saved and used (needs torch)."""
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -78,7 +79,7 @@ class Segmenter:
 
         Args:
             sources: collections of (picture, labels) pairs; labels < 0 are ignored.
-            validation: pairs that choose the best checkpoint and the decoder's thresholds.
+            validation: pairs that choose the checkpoint and the decoder's thresholds, as in `finetune`.
             config: shape of the network; its outputs follow from the decoder.
             decoder: method to find the cells.
             schedule: how long and how fast.
@@ -114,7 +115,8 @@ class Segmenter:
 
         Args:
             sources: collections of (picture, labels) pairs; labels < 0 are ignored.
-            validation: pairs that choose the best checkpoint and the decoder's thresholds. Without any the last weights are kept, and
+            validation: pairs that choose the decoder's thresholds, and the checkpoint: the best one, or the last if that is better once
+                its thresholds are chosen. Without any the last weights are kept, and
                 of a decoder that is not given the thresholds too, but for `sure` of `Boundary`, as that was for weights that were
                 sure: it becomes the least that does nearly as well as any on up to eight of the pictures that trained.
             schedule: how long and how fast.
@@ -138,10 +140,12 @@ class Segmenter:
         check_size(feed, config)
         sampler = Sampler(sources, self.normalise, feed, channels=config.inputs)
 
+        last = copy.deepcopy(network)
+
         def score(seen: Any) -> float:  # noqa: ANN401 - a network
             return judge(replace(learner, network=seen).predict, wanted, validation, folder)
 
-        fit(
+        history = fit(
             network,
             batches(sampler, wanted.targets, feed, dims=config.dims, classes=getattr(wanted, "labels_are", "cells") == "classes"),
             lambda answers, targets: wanted.loss(answers, trim(targets, config)),
@@ -152,10 +156,13 @@ class Segmenter:
             progress=progress,
             resume=resume,
             factors=rate_factors(network, fade),
+            last=last,
         )
         network.requires_grad_(True)
+        last.requires_grad_(True)
         if len(validation):
-            return learner.tune(validation)
+            others = [] if history.best == len(history.step) - 1 else [replace(learner, network=last)]
+            return _worthiest([learner, *others], validation)
         return _settled(learner, sources) if decoder is None and isinstance(wanted, Boundary) else learner
 
     def probabilities(self, image: AnyArray, *, tile: int | None = TILE, views: int = 1) -> FloatArray:
@@ -209,8 +216,11 @@ class Segmenter:
         """
         if not len(pairs):
             raise ValueError("tune got no pairs: give at least one labelled picture")
-        seen = [(labels, self.probabilities(image).astype(np.float16)) for image, labels in pairs]
-        return replace(self, decoder=tuned(self.decoder, seen, grid))
+        return replace(self, decoder=tuned(self.decoder, self.seen(pairs), grid))
+
+    def seen(self, pairs: Sequence[Pair]) -> list[tuple[IntArray, FloatArray]]:
+        """Pair the true labels with what the network says of each picture (`Decoder.read`), as 16-bit floats."""
+        return [(labels, self.probabilities(image).astype(np.float16)) for image, labels in pairs]
 
     def save(self, path: str | Path, *, half: bool = False) -> None:
         """Write one safetensors file: the tensors, and everything else as JSON in its metadata.
@@ -288,12 +298,22 @@ def _assemble(cls: type[Segmenter], description: Mapping[str, Any], *, device: s
     )
 
 
+def _worthiest(learners: Sequence[Segmenter], validation: Sequence[Pair]) -> Segmenter:
+    """Of several segmenters that with its thresholds tuned does best on validation pictures; the first, if another does no better."""
+    found = []
+    for learner in learners:
+        seen = learner.seen(validation)
+        decoder = tuned(learner.decoder, seen)
+        found.append((worth(decoder, seen), replace(learner, decoder=decoder)))
+    return max(found, key=lambda each: each[0])[1]
+
+
 def _settled(learner: Segmenter, sources: Sequence[Sequence[Pair]]) -> Segmenter:
     """Choose how sure the network must be of a cell (`Boundary.sure`) on a few of the pictures that trained it, for want of others.
 
     They flatter it: of its own pictures it is surer than of others. So it need be no surer than what is worth nearly as much as the best.
     """
-    seen = [(labels, learner.probabilities(image)) for image, labels in few(sources)]
+    seen = learner.seen(few(sources))
     ways = [replace(learner, decoder=replace(learner.decoder, sure=sure)) for sure in Boundary.grid["sure"]]  # type: ignore[type-var]
     worths = [worth(way.decoder, seen) for way in ways]
     return next(way for way, value in zip(ways, worths, strict=True) if value >= NEARLY * max(worths))

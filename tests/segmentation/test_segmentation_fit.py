@@ -85,8 +85,8 @@ def equal(a, b):
 def test_a_run_cut_in_two_equals_the_run_in_one_piece(tmp_path, cut, monkeypatch):
     monkeypatch.setattr(fitting, "SETTLING", 3)
     schedule = Schedule(steps=8, every=3, rate=1e-2, average=0.8)
-    whole, halves = network(), network()
-    straight = train(whole, schedule)
+    whole, halves, last, late = (network() for _ in range(4))
+    straight = train(whole, schedule, last=last)
     message = f"training stopped at step {cut}; it can be resumed from {tmp_path}"
     if cut < 8:
         with pytest.raises(KeyboardInterrupt, match=f"^{re.escape(message)}$"):
@@ -94,8 +94,8 @@ def test_a_run_cut_in_two_equals_the_run_in_one_piece(tmp_path, cut, monkeypatch
     else:
         train(halves, schedule, folder=tmp_path)  # resuming what is finished changes nothing
     resumed, supply = network(seed=9), Supply()
-    history = train(resumed, schedule, supply, folder=tmp_path, resume=True)
-    assert equal(whole, resumed)
+    history = train(resumed, schedule, supply, folder=tmp_path, resume=True, last=late)
+    assert equal(whole, resumed) and equal(last, late)
     assert (history.step, history.loss, history.score, history.rate) == (straight.step, straight.loss, straight.score, straight.rate)
     assert supply.drawn == list(range(max(0, cut - 3), 8))
 
@@ -164,6 +164,13 @@ def test_the_handler_of_the_caller_comes_back():
         assert seen[-1] is None
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def test_the_last_weights_are_not_lost_when_earlier_ones_scored_better():
+    scores, once, twice, last = iter([2.0, 1.0]), network(), network(), network()
+    train(twice, Schedule(steps=4, every=2), score=lambda _: next(scores), last=last)
+    train(once, Schedule(steps=4, every=4), score=None)
+    assert equal(last, once) and not equal(twice, once) and not last.training
 
 
 def test_patience_ends_a_training_that_no_longer_improves():

@@ -9,6 +9,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from segmentation import segmenter
 from segmentation.decoders.boundary import Boundary
 from segmentation.finetuning import few
 from segmentation.fit import History, Schedule, fit, pick_device
@@ -85,6 +86,15 @@ def test_what_asks_for_a_sure_network_does_not_stay_when_it_learns_something_els
 def test_a_few_pictures_of_each_source(sizes, taken):
     sources = [[(k, k) for k in range(size)] for size in sizes]
     assert [pair[0] for pair in few(sources)] == taken
+
+
+def test_the_last_weights_win_when_their_thresholds_are_better(learned, pairs, monkeypatch):
+    """The score of a checkpoint is taken with thresholds that were for other weights: it may prefer the wrong one."""
+    scores = iter([1.0, 0.0])
+    monkeypatch.setattr(segmenter, "judge", lambda *_: next(scores))
+    how = {"validation": pairs[6:], "schedule": Schedule(steps=60, every=30, rate=1e-2), "feed": QUICK}
+    model = Segmenter.train([pairs[:6]], config=SMALL, device="cpu", **how)
+    assert np.array_equal(model.probabilities(pairs[0][0]), learned[0].probabilities(pairs[0][0]))  # of step 60, as the true scores choose
 
 
 def test_tuning_never_lowers_the_score_it_tunes(learned, pairs):
