@@ -4,7 +4,7 @@
 
 nuclei-2d has seen fluorescent nuclei only; here are cells in differential interference contrast and in phase contrast. Of early frames a
 window holds the annotated cells, all that lies outside is unknown; the frames that score are of the second half of the film. Each
-training has the same number of batches, of the same patches; nothing is tuned, neither thresholds nor length: the last weights count.
+training has the same number of batches, of the same patches; nothing is tuned but what `finetune` does by itself: the last weights count.
 """
 
 from __future__ import annotations
@@ -64,6 +64,8 @@ def curve(name: str, root: Path, options: argparse.Namespace) -> list[dict[str, 
     for cells in options.cells:
         pairs = annotated(film, cells)
         count = sum(len(np.unique(labels[labels > 0])) for _, labels in pairs)
+        if count < cells and len(rows) > 1:
+            break  # the film has no more early cells
         fresh = replace(Segmenter.new(given.network.config, decoder=given.decoder, seed=options.seed), normalise=given.normalise)
         ways: list[tuple[str, Segmenter, float, Freeze]] = [("scratch", fresh, 2e-3, ()), ("fine-tuned", given, 1e-3, ())]
         ways += [("encoder frozen", given, 1e-3, "encoder")] if options.frozen else []
