@@ -9,7 +9,7 @@ over the seeds, and the seconds of processor time of one training. An IoU of 0 f
 
 What is often taught, that cross-entropy fails on rare classes where Dice holds, depends on the regime: with little noise Dice alone
 beats cross-entropy alone, with `--noise 0.35` it is Dice that stalls (where the softmax is confidently wrong its slope vanishes).
-Their sum leads in both.
+Their sum leads there, and comes close where there is little.
 """
 
 from __future__ import annotations
