@@ -91,7 +91,7 @@ class Segmenter:
             resume: go on where a training that wrote into `folder` was stopped; all else must be as it was then.
         """
         return cls.new(config, decoder=decoder, seed=feed.seed, device=device).finetune(
-            sources, validation=validation, schedule=schedule, feed=feed, folder=folder, progress=progress, resume=resume
+            sources, validation=validation, schedule=schedule, feed=feed, decoder=decoder, folder=folder, progress=progress, resume=resume
         )
 
     def finetune(  # noqa: PLR0913 (keyword-only)

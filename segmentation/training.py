@@ -160,6 +160,7 @@ def train_segmentation(  # noqa: PLR0913 (keyword-only)
     began = time.monotonic()
     config = _fitting(config, parts[0].train)
     first = Segmenter.new(config, seed=feed.seed, device=device) if init is None else _fitting_start(init, config, device)
+    first, method = _start_and_method(decoder, first, narrow)
     model = first.finetune(
         [part.train for part in parts],
         validation=glance,
@@ -167,15 +168,14 @@ def train_segmentation(  # noqa: PLR0913 (keyword-only)
         feed=feed,
         freeze=freeze,
         rate=GENTLE_RATE if rate is None and init is not None else rate,
-        decoder=_method(decoder, first, narrow),
+        decoder=method,
         inputs=config.inputs,
         folder=log,
         progress=progress,
         resume=resume,
     )
     spent = round((time.monotonic() - began) / 60, 1)
-    if pictures:
-        model = model.tune(pictures)
+    model = model.tune(pictures) if pictures else model
     model = replace(model, about=_about(parts, feed, minutes=spent, before=first.about))
     model.save(output)
     table = report(model, parts)
@@ -250,6 +250,14 @@ def _parts(folders: Sequence[str | Path], validation: str | float | None, *, gol
         first, *more = [split(folder, 0.0, gold=gold) for folder in folders]
         return [replace(first, validation=own.validation), *more]
     return [split(folder, share, gold=gold) for folder in folders]
+
+
+def _start_and_method(name: str | None, first: Segmenter, narrow: float | None) -> tuple[Segmenter, Decoder | None]:
+    """The first segmenter and the decoder that is asked for; None, and it is that of the segmenter, if none is and its outputs will do."""
+    method = _method(name, first, narrow)
+    if name is None and method.channels == first.decoder.channels:
+        return replace(first, decoder=method), None
+    return first, method
 
 
 def _method(name: str | None, first: Segmenter, narrow: float | None) -> Decoder:

@@ -80,7 +80,7 @@ class FilmModel:
             disappear: Likewise.
             divide: Likewise.
             weights: How much each kind of evidence counts.
-            spare: Links whose pairs are never forbidden, whatever they cost: those that may be pinned; int (k,).
+            spare: Links that are never forbidden, nor their pairs, whatever they cost: those that may be pinned; int (k,).
         """
         cells = graph.detections
         distance = weights.distance * self.distance(graph)
@@ -89,18 +89,17 @@ class FilmModel:
         link = link + weights.overlap * self.overlap(graph) if self.overlap else link
         divisions = self.cycle(cells.columns["cycle_age"]) if self.cycle else np.full(len(cells), -np.log(self.divide))
         looks = weights.mothers * self.mothers(cells) if self.mothers else 0.0
+        free = np.zeros(len(graph), bool)
+        if spare is not None:
+            free[spare] = True
         costs = {
-            "link": link,
+            "link": np.where(self._returns(graph) & ~free, np.inf, link),
             "appear": weights.appear * appearance(cells, self.appear),
             "disappear": weights.disappear * disappearance(cells, self.disappear),
             "divide": weights.divide * divisions + looks,
         }
         given = {"appear": appear, "disappear": disappear, "divide": divide}  # before the pairs, which are weighed against them
         costs |= {name: np.where(costs[name] != 0, value, 0.0) for name, value in given.items() if value is not None}
-        free = np.zeros(len(graph), bool)
-        if spare is not None:
-            free[spare] = True
-        costs["link"] = np.where(self._returns(graph) & ~free, np.inf, link)
         own = 1.0
         if LEARNED in graph.columns:
             costs, own = pooled(costs, graph, self.learned), 1.0 - self.learned

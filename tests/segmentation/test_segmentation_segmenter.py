@@ -80,6 +80,7 @@ def test_what_asks_for_a_sure_network_does_not_stay_when_it_learns_something_els
     assert tuned.decoder.sure < 0.99 and replace(tuned.decoder, sure=0.99) == model.decoder
     assert tuned.quality(pairs)["ap_pooled_0.50"] > 0.5
     assert model.finetune([pairs], decoder=model.decoder, **how).decoder == model.decoder  # who gives it means it
+    assert Segmenter.train([pairs], config=SMALL, decoder=model.decoder, device="cpu", **how).decoder == model.decoder
 
 
 @pytest.mark.parametrize(("sizes", "taken"), [([20], [0, 3, 6, 9, 12, 15, 18]), ([2, 9], [0, 1, 0, 3, 6]), ([3] * 9, [0] * 9)])

@@ -10,6 +10,7 @@ import tifffile
 import torch
 from safetensors.torch import save_file
 
+from segmentation.decoders.boundary import Boundary
 from segmentation.decoders.components import Components
 from segmentation.patches import Feed
 from segmentation.segmenter import Segmenter, load
@@ -169,6 +170,16 @@ def test_a_folder_may_be_for_validation_alone_and_the_decoder_another(folder, ti
     old = load(tiny).network.state_dict()
     assert torch.equal(model.network.state_dict()["down.0.0.weight"], old["down.0.0.weight"])
     assert (tmp_path / "m.log" / "examples.png").is_file()
+
+
+@pytest.mark.parametrize(("asked", "narrow"), [(None, None), (None, 3.0), ("boundary", None)])
+def test_without_validation_how_sure_a_cell_must_be_is_not_inherited(folder, tmp_path, asked, narrow):
+    first = tmp_path / "first.safetensors"
+    Segmenter.new(UNetConfig(width=2, depth=1), decoder=Boundary(sure=0.99, speck=7), device="cpu").save(first)
+    train_segmentation([folder], tmp_path / "m.safetensors", init=first, decoder=asked, narrow=narrow, validation=0.0, **QUICK)
+    decoder = load(tmp_path / "m.safetensors").decoder
+    assert decoder.sure < 0.99 and decoder.narrow == (narrow or 0.0)
+    assert decoder.speck == (7 if asked is None else Boundary().speck)
 
 
 def test_stacks_with_channels_get_a_network_of_their_own(tmp_path):
