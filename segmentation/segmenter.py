@@ -116,9 +116,9 @@ class Segmenter:
         Args:
             sources: collections of (picture, labels) pairs; labels < 0 are ignored.
             validation: pairs that choose the decoder's thresholds, and the checkpoint: the best one, or the last if that is better once
-                its thresholds are chosen. Without any the last weights are kept, and
-                of a decoder that is not given the thresholds too, but for `sure` of `Boundary`, as that was for weights that were
-                sure: it becomes the least that does nearly as well as any on up to eight of the pictures that trained.
+                its thresholds are chosen. Without any the last weights are kept, and the thresholds of a decoder that is not given, but
+                for `sure` of `Boundary`, which was for weights that were sure: it becomes the least that does nearly as well as any on
+                up to eight of the pictures that trained.
             schedule: how long and how fast.
             feed: how batches are drawn and changed.
             freeze: what stays as it is, with its batch statistics: "encoder", "decoder", "all but head", blocks such as
