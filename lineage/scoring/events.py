@@ -70,7 +70,8 @@ def came_back(outside: IntArray, leave: Event, ahead: FloatArray, enter: Event, 
     """Probability that a cell leaves the field and is back after so many frames; (m,).
 
     Cells leave as often as more end at the border than elsewhere, and come back near it. Outside they walk: whatever the law of the
-    steps, if it is symmetric and continuous, a walk that has just crossed a line is back after n frames with the probability C(n) / 4^n, C(n)
+    steps, if it is symmetric and continuous, a walk that has just crossed a line is back after n frames with the probability
+    C(n) / 4^n, C(n)
     the Catalan numbers 1, 2, 5, 14, ... (Sparre Andersen 1954).
 
     Args:
