@@ -26,7 +26,7 @@ from .scoring.mothers import changes
 from .scoring.noise import false_share, without_lone
 from .scoring.ripening import ripened
 from .scoring.rivals import LIKELIEST, between_chosen, likeliest, only_likeliest, selection, usual_worth, weighed
-from .scoring.steps import followed
+from .scoring.steps import followed, heading, met
 from .settings import Settings
 from .solving import solve
 from .windows import in_windows
@@ -51,7 +51,7 @@ def link(  # noqa: PLR0913 - all but four by keyword only
     Candidate links are the nearest detections and those that overlap, also across missed frames, the movement of the whole field
     undone (``field_motion``), or that of its regions where the pictures show one (``optical_flow``). What they cost is estimated from
     the film: a first guess, solve, estimate from the solution, solve again; from the second time on cells are expected where their
-    own and their neighbours' steps lead, if that explains the film better (``followed``), and in noisy films detections that belong
+    own and their neighbours' steps lead, if that explains the film better (``heading``), and in noisy films detections that belong
     to nobody are dropped (``false_share``). The forest's ``record`` says what was found, and the column ``link_confidence`` how probable
     the link of each cell to its parent is.
 
@@ -169,14 +169,16 @@ def linked(graph: CandidateGraph, settings: Settings) -> Linked:
     model = _as_set(first_guess(chosen), settings)
     select = _first_selection(graph, settings, model)
     forest, costs = _solved(graph, model, settings, select)
-    steps, field, given = None, graph, settings
+    head, field, given = None, graph, settings
     noise = false_share(forest, model.appear.reach) if _believed(graph, settings) and settings.rounds else 0.0
     if noise:
         settings = replace(settings, detection=float(np.log(noise / (1 - noise))))
         forest = without_lone(forest)
     for k in range(settings.rounds):
         worth = usual_worth(graph, costs["link"], forest)
-        graph, steps = followed(field, forest) if settings.motion else (field, None)
+        head = heading(field, forest) if settings.motion else None
+        field = met(field, head, settings.radius) if head else field
+        graph = followed(field, head) if head else field
         graph = replace(graph, detections=graph.detections.with_columns(cycle_age=ages(forest), **changes(forest)))
         learned = graph.keep(between_chosen(graph, forest)) if weighed(graph.detections) else graph
         model = _as_set(estimate(model, learned, forest), settings)
@@ -187,7 +189,7 @@ def linked(graph: CandidateGraph, settings: Settings) -> Linked:
         select = _selection(graph, settings, worth, model)
         forest, costs = _solved(graph, model, settings, select)
     radius = settings.radius if settings.radius is not None else usual_radius(chosen)
-    motion = _moves(field.detections) | {"steps": asdict(steps) if steps else None}
+    motion = _moves(field.detections) | {"steps": asdict(head.steps) if head else None}
     film = model.record() | {"false_share": noise, "learned": LEARNED in graph.columns}
     forest = forest.with_record(film=film, motion=motion, candidates={"edges": len(graph), "radius": radius})
     sure = {CONFIDENCE: link_confidence(graph, costs, forest)}
@@ -218,6 +220,7 @@ def _with_more(whole: CandidateGraph, field: CandidateGraph, scores: FloatArray 
     """
     if not long or LONG not in whole.columns:
         return None if scores is None else field.with_columns(learned=scores)
+    whole = union([whole, field])  # which has met more
     columns = {name: column for name, column in whole.columns.items() if name != LONG}
     if scores is not None:
         columns[LEARNED] = np.zeros(len(whole))

@@ -14,7 +14,7 @@ from lineage.forest import Forest
 from lineage.linking import candidate_graph, link
 from lineage.motion import Motion, expecting, field_motion
 from lineage.scoring import border_distance
-from lineage.scoring.steps import Steps, followed
+from lineage.scoring.steps import Heading, Steps, followed, heading, met
 from lineage.settings import Settings
 from lineage.simulation import simulate
 
@@ -234,12 +234,12 @@ def test_steps_are_expected_where_they_can_be():
     for kind in ("drift", "flow", "random"):
         forest = walkers(kind)
         graph = nearest(forest.detections, 3)
-        better, steps = followed(graph, forest)
+        head = heading(graph, forest)
         true = forest.parent[graph.target] == graph.source
         if kind == "random":
-            assert steps is None
-            assert better is graph
+            assert head is None
             continue
+        better, steps = followed(graph, head), head.steps
         assert steps.worth > 0.5
         assert np.median(better.columns["distance"][true]) < 0.6 * np.median(graph.columns["distance"][true])
         assert (better.source == graph.source).all()
@@ -256,24 +256,81 @@ def test_a_wrong_link_leads_nobody_astray():
     graph = nearest(forest.detections, 3)
     parent = forest.parent.copy()
     parent[[100, 101, 200, 203, 333, 336]] = parent[[101, 100, 203, 200, 336, 333]]  # far from each other
-    better, steps = followed(graph, Forest(forest.detections, parent))
-    assert steps.own > 0.85
+    head = heading(graph, Forest(forest.detections, parent))
+    better = followed(graph, head)
+    assert head.steps.own > 0.85
     true = forest.parent[graph.target] == graph.source
     assert np.median(better.columns["distance"][true]) < 0.6 * np.median(graph.columns["distance"][true])
+
+
+def mostly_resting(seed=0, runners=6, n=120, frames=14):
+    """A true forest of cells that hardly move, but for a few that run as far in a frame as others lie apart, on courses that bend."""
+    rng = np.random.default_rng(seed)
+    place = rng.uniform(0, 900, (n, 2))
+    angle = rng.uniform(0, 2 * np.pi, runners)
+    rows = []
+    for _ in range(frames):
+        rows.append(place + rng.normal(0, 0.5, (n, 2)))
+        place = place + rng.normal(0, 1, (n, 2))
+        place[:runners] += 25 * np.stack([np.sin(angle), np.cos(angle)], axis=1)
+        angle += 0.15
+    cells = Detections(np.repeat(np.arange(frames), n), np.concatenate(rows), np.zeros(n * frames, int))
+    return Forest(cells, np.concatenate([np.full(n, -1), np.arange(n * (frames - 1))]))
+
+
+def test_the_steps_of_a_few_that_run_are_believed():
+    forest = mostly_resting(runners=30)
+    graph = nearest(forest.detections, 3, radius=60)
+    better = followed(graph, heading(graph, forest))
+    true = (forest.parent[graph.target] == graph.source) & (graph.source % 120 < 30) & (graph.source >= 240)
+    assert np.median(graph.columns["distance"][true]) > 20
+    assert np.median(better.columns["distance"][true]) < 8
+
+
+def test_where_a_cell_heads_it_meets_others():
+    forest = mostly_resting()
+    cells = forest.detections
+    graph = nearest(cells, 3, radius=15)
+    true = forest.parent[graph.target] == graph.source
+    assert not (true & (graph.source % 120 < 6)).any()  # none of the runners can be linked
+    head = Heading(Steps(1.0, 0.0, 0.0, 1.0, 1.0), np.zeros_like(cells.position))
+    head.shift[120:][:] = cells.position[120:] - cells.position[:-120]  # of every cell that was there before: its last step
+    wider = met(graph, head, 15)
+    true = forest.parent[wider.target] == wider.source
+    assert (true & (wider.source % 120 < 6)).sum() == 6 * 12  # all but those of the first frame, whose steps are not known
+    alone = np.linalg.norm(cells.position[wider.target] - cells.position[wider.source], axis=1)
+    np.testing.assert_allclose(wider.columns["distance"], alone)
+    pairs = set(zip(wider.source.tolist(), wider.target.tolist(), strict=True))
+    assert pairs >= set(zip(graph.source.tolist(), graph.target.tolist(), strict=True))
+
+
+def test_what_a_cell_meets_is_measured_from_where_the_field_carries_it():
+    forest = mostly_resting()
+    drift = np.array([3.0, -2.0])
+    cells = forest.detections.with_columns(ahead_y=forest.detections.position[:, 0] + 3.0, ahead_x=forest.detections.position[:, 1] - 2.0)
+    place = cells.position + drift
+    graph = nearest(cells, 2, radius=15, ahead=lambda _: place)
+    wider = met(graph, Heading(Steps(1.0, 0.0, 0.0, 1.0, 1.0), np.full_like(place, 30.0)), 40)
+    assert len(wider) > len(graph)
+    np.testing.assert_allclose(wider.columns["lead_y"], 3.0)
+    np.testing.assert_allclose(wider.columns["lead_x"], -2.0)
+    far = np.linalg.norm(cells.position[wider.target] - place[wider.source], axis=1)
+    np.testing.assert_allclose(wider.columns["distance"], far)
 
 
 def test_a_few_steps_teach_nothing():
     forest = walkers("drift", n=4, frames=4)
     graph = nearest(forest.detections, 3)
-    assert followed(graph, forest) == (graph, None)
+    assert heading(graph, forest) is None
     empty = Detections([], np.zeros((0, 2)), [], n_frames=3)
-    assert followed(nearest(empty), Forest(empty, []))[1] is None
+    assert heading(nearest(empty), Forest(empty, [])) is None
 
 
 def test_steps_die_away_over_missed_frames():
     forest = walkers("drift")
     graph = nearest(forest.detections, 3, max_gap=2)
-    better, steps = followed(graph, forest)
+    head = heading(graph, forest)
+    better, steps = followed(graph, head), head.steps
     cells = forest.detections
     far = np.flatnonzero((graph.dt == 3) & (cells.frame[graph.source] > 0))[:50]
     last = cells.position[graph.source[far]] - cells.position[forest.parent[graph.source[far]]]

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from lineage.arrays import FloatArray
-from lineage.candidates import expected
+from lineage.candidates import expected, nearest, union
 from lineage.forest import Forest
 from lineage.graph import CandidateGraph
 
@@ -16,6 +16,7 @@ from .course import Course
 from .distance import fit_step, log_step
 
 _NEIGHBOURS = 6
+_MET = 2  # cells near to where one heads that may be it
 _LEAST = 50  # steps to learn from
 _PRIOR = 5.0  # divisions' worth of the guess that mothers move as others do
 _WORTH = 0.12  # nats a link, on average, that expectations must bring
@@ -61,17 +62,25 @@ class Steps:
         return np.where(known, self.own * np.nan_to_num(last) + self.flow * around, self.alone * around)
 
 
-def followed(graph: CandidateGraph, forest: Forest) -> tuple[CandidateGraph, Steps | None]:
-    """The graph with every cell expected where its own and its neighbours' steps lead, if that explains the links of a solution better.
+@dataclass(frozen=True, eq=False)
+class Heading:
+    """Where the cells of a film head.
 
-    Distances and the columns ``ahead_*`` of the detections are changed; over missed frames the steps die away.
+    Attributes:
+        steps: What is known of how they move.
+        shift: Expected step of each in the next frame, beyond the field's; float (n, d), physical units.
+    """
+
+    steps: Steps
+    shift: FloatArray
+
+
+def heading(graph: CandidateGraph, forest: Forest) -> Heading | None:
+    """Where each cell's own and its neighbours' steps lead, if that explains the links of a solution better than the field alone.
 
     Args:
         graph: Candidate links, with their distances from where the field alone would carry the cells.
         forest: A solution over the same detections.
-
-    Returns:
-        The graph and what was learned; the same graph and None where it explains nothing.
     """
     last, nexts = _own_steps(graph, forest)
     around = _around(graph, nexts)
@@ -82,16 +91,42 @@ def followed(graph: CandidateGraph, forest: Forest) -> tuple[CandidateGraph, Ste
         if better is not None and (steps is None or better.worth > steps.worth + _MORE):
             steps, last = replace(better, course=course), hope
     if steps is None:
-        return graph, None
+        return None
     shift = steps.shift(last, around)
-    steps = replace(steps, mother=_of_mothers(graph, forest, shift))
+    return Heading(replace(steps, mother=_of_mothers(graph, forest, shift)), shift)
+
+
+def met(graph: CandidateGraph, head: Heading, radius: float | None = None) -> CandidateGraph:
+    """The graph with links to the cells that lie nearest to where each one heads, be they far from where the field alone carries it.
+
+    Args:
+        graph: Candidate links, with their distances from where the field carries the cells.
+        head: Where the cells head.
+        radius: See ``nearest``.
+    """
+    cells = graph.detections
+    field = expected(cells)
+    place = field + head.shift
+    near = nearest(cells, _MET, radius=radius, ahead=lambda _: place)
+    distance = np.sqrt(((cells.position[near.target] - field[near.source]) ** 2).sum(axis=1))
+    lead = (field - cells.position)[near.source]
+    leads = {name: lead[:, k] for k, axis in enumerate(cells.axes) if (name := f"lead_{axis}") in graph.columns}
+    return union([replace(near, columns={"distance": distance, **leads}), graph])
+
+
+def followed(graph: CandidateGraph, head: Heading) -> CandidateGraph:
+    """The graph with every cell expected where it heads.
+
+    Distances and the columns ``ahead_*`` of the detections are changed; over missed frames the steps die away.
+    """
+    steps, shift = head.steps, head.shift
     kept = (1 - steps.kept**graph.dt) / (1 - steps.kept)  # what is repeated of a step is repeated again, and less each time
     start = _start(graph) + kept[:, None] * shift[graph.source]
     cells = graph.detections
     place = expected(cells) + steps.mother * shift  # of plain links the distance has it all; what is left to say is where daughters lie
     columns = {f"ahead_{axis}": place[:, k] for k, axis in enumerate(cells.axes)}
     distance = np.sqrt(((cells.position[graph.target] - start) ** 2).sum(axis=1))
-    return replace(graph.with_columns(distance=distance), detections=cells.with_columns(**columns)), steps
+    return replace(graph.with_columns(distance=distance), detections=cells.with_columns(**columns))
 
 
 def _start(graph: CandidateGraph) -> FloatArray:
@@ -107,13 +142,25 @@ def _own_steps(graph: CandidateGraph, forest: Forest) -> tuple[FloatArray, Float
     mother = forest.parent[child]
     plain = (forest.gap[child] == 0) & (forest.n_children[mother] == 1)
     child, mother = child[plain], mother[plain]
-    step = cells.position[child] - expected(cells)[mother]
-    length = np.sqrt((step**2).sum(axis=1))
-    longest = 3 * float(np.median(length)) if len(length) else 0.0
-    step = step * np.minimum(1, longest / np.maximum(length, 1e-12))[:, None]  # a wrong link leads nobody astray
     last, nexts = np.full((2, *cells.position.shape), np.nan)
-    last[child], nexts[mother] = step, step
+    last[child] = cells.position[child] - expected(cells)[mother]
+    last[child] = nexts[mother] = _believed(last[child], last[mother])
     return last, nexts
+
+
+def _believed(step: FloatArray, before: FloatArray) -> FloatArray:
+    """Steps as far as they are usual, or differ from the cell's step before as usual: a wrong link leads nobody astray; float (m, d)."""
+    usual, turned = _bounded(step), before + _bounded(step - before)
+    nearer = ((turned - step) ** 2).sum(axis=1) < ((usual - step) ** 2).sum(axis=1)  # not where the step before is not known
+    return np.where(nearer[:, None], turned, usual)
+
+
+def _bounded(vectors: FloatArray) -> FloatArray:
+    """Vectors no longer than three times the usual length; float (m, d), NaN where they are."""
+    length = np.sqrt((vectors**2).sum(axis=1))
+    known = length[np.isfinite(length)]
+    longest = 3 * float(np.median(known)) if len(known) else 0.0
+    return vectors * np.minimum(1, longest / np.maximum(length, 1e-12))[:, None]
 
 
 def _around(graph: CandidateGraph, nexts: FloatArray) -> FloatArray:
