@@ -160,12 +160,14 @@ def fit(  # noqa: PLR0913 (keyword-only)
         last: a network of the same architecture that receives the last weights, validated or not.
 
     Raises:
-        ValueError: nothing can be learned, the loss is no number, or there is nothing to resume.
+        ValueError: nothing can be learned, the loss is no number, ``folder`` is a file, or there is nothing to resume.
         KeyboardInterrupt: Ctrl-C; says where the training can go on.
     """
     where = pick_device(device)
     if schedule.patience is not None and score is None:
         raise ValueError(f"patience is {schedule.patience}, but nothing is validated: give validation pictures, or no patience")
+    if folder is not None and folder.exists() and not folder.is_dir():  # better said now than when the first weights are to be kept
+        raise ValueError(f"the log of the training cannot be written: {folder} is a file, not a folder")
     precision = _precision(schedule.half, where)
     network.to(where)
     _lay_out(network, torch.channels_last)  # in which 2D convolutions are quickest

@@ -329,6 +329,15 @@ def test_bad_requests_are_refused(call, message):
         call()
 
 
+def test_a_log_that_cannot_be_written_is_said_at_once(tmp_path):
+    (path := tmp_path / "m.log").write_text("mine")
+    net, before = network(), copy.deepcopy(network().state_dict())
+    with pytest.raises(ValueError, match=f"^the log of the training cannot be written: {re.escape(str(path))} is a file, not a folder$"):
+        train(net, Schedule(steps=2), folder=path)
+    assert path.read_text() == "mine"
+    assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
+
+
 def test_a_state_of_other_frozen_weights_is_refused(tmp_path):
     train(network(), Schedule(steps=2), folder=tmp_path)
     net = network()
