@@ -116,7 +116,9 @@ def test_no_course_is_learned_of_few_steps():
     assert Course.fit(forest, np.full((1, 2), np.nan)) is None
 
 
-@pytest.mark.parametrize("course", [Course(0.95, 25.0, 4.0, 0.0), Course(0.95, 25.0, 0.0, 9.0), Course(0.9, 9.0, 9.0, 1.0)])
+@pytest.mark.parametrize(
+    "course", [Course(0.95, 25.0, 4.0, 0.0), Course(0.95, 25.0, 0.0, 9.0), Course(0.9, 9.0, 9.0, 1.0), Course(0.5, 0.0, 9.0, 0.5)]
+)
 def test_all_steps_before_say_more_than_the_last(course):
     forest, last = walk(course)
     truth = np.full_like(last, np.nan)
@@ -135,7 +137,12 @@ def test_all_steps_before_say_more_than_the_last(course):
 
 def fast(seed, cells=120, frames=25, side=300.0):
     """Points of cells that keep a fast course through a crowd, seen with jitter; and which cell each is."""
-    forest, _ = walk(Course(0.95, 25.0, 4.0, 0.0), seed, cells, frames, side=side)
+    return crowd(Course(0.95, 25.0, 4.0, 0.0), seed, cells, frames, side)
+
+
+def crowd(course, seed, cells=120, frames=25, side=300.0):
+    """Points of cells that keep this course, two in a hundred missed; and which cell each is."""
+    forest, _ = walk(course, seed, cells, frames, side=side)
     place = forest.detections.position
     inside = ((place > 0) & (place < side)).all(axis=1) & (np.random.default_rng(seed).random(len(place)) > 0.02)
     table = pd.DataFrame({"t": forest.detections.frame, "y": place[:, 0], "x": place[:, 1]})
@@ -157,6 +164,13 @@ def test_fewer_links_are_wrong_than_by_the_last_step_alone(monkeypatch):
     before, learned = zip(*map(wrong, range(4)), strict=True)
     assert not any(each["course"] for each in learned)
     assert sum(found) < sum(before)
+
+
+def test_cells_that_only_jitter_are_expected_where_they_are_on_average():
+    table, _ = crowd(Course(0.5, 0.0, 20.0, 0.5), 0, cells=40)
+    steps = link(Detections.from_points(table), settings=Settings(divisions=False)).record["motion"]["steps"]
+    assert steps["course"]["jitter"] == pytest.approx(20, rel=0.2)
+    assert steps["course"]["speed"] < 1
 
 
 def test_where_the_last_step_says_it_all_it_is_enough():

@@ -51,7 +51,7 @@ class Course:
             variances, rest = nnls(parts * weight[:, None], alike * weight)
             found.append((rest, cls(kept, *variances.tolist())))
         best = min(found, key=lambda each: each[0])[1]
-        return best if best.speed else None
+        return best if best.speed or best.jitter else None
 
     @property
     def repeated(self) -> float:
