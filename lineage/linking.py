@@ -170,10 +170,9 @@ def linked(graph: CandidateGraph, settings: Settings) -> Linked:
     select = _first_selection(graph, settings, model)
     forest, costs = _solved(graph, model, settings, select)
     head, field, given = None, graph, settings
-    noise = false_share(forest, model.appear.reach) if _believed(graph, settings) and settings.rounds else 0.0
+    noise = false_share(forest, model.appear) if _believed(graph, settings) and settings.rounds else 0.0
     if noise:
-        settings = replace(settings, detection=float(np.log(noise / (1 - noise))))
-        forest = without_lone(forest)
+        settings, forest = _doubting(settings, noise), without_lone(forest)
     for k in range(settings.rounds):
         worth = usual_worth(graph, costs["link"], forest)
         head = heading(field, forest) if settings.motion else None
@@ -188,6 +187,9 @@ def linked(graph: CandidateGraph, settings: Settings) -> Linked:
                 return linked(more, given)
         select = _selection(graph, settings, worth, model)
         forest, costs = _solved(graph, model, settings, select)
+        if noise:  # of false detections that looked like others at first, some have been dropped by now
+            noise = max(noise, float((~forest.selected).mean()))
+            settings = _doubting(settings, noise)
     radius = settings.radius if settings.radius is not None else usual_radius(chosen)
     motion = _moves(field.detections) | {"steps": asdict(head.steps) if head else None}
     film = model.record() | {"false_share": noise, "learned": LEARNED in graph.columns}
@@ -297,6 +299,11 @@ def _as_set(model: FilmModel, settings: Settings) -> FilmModel:
     model = replace(model, overlap=None) if "overlap" not in settings.scores else model
     model = replace(model, mothers=None) if "mothers" not in settings.scores else model
     return replace(model, likeness=model.likeness.only(settings.scores))
+
+
+def _doubting(settings: Settings, noise: float) -> Settings:
+    """Settings by which this share of the detections is false."""
+    return replace(settings, detection=float(np.log(noise / (1 - noise))))
 
 
 def _believed(graph: CandidateGraph, settings: Settings) -> bool:

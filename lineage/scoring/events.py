@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from lineage.arrays import FloatArray, IntArray
+from lineage.arrays import BoolArray, FloatArray, IntArray
 from lineage.candidates import expected
 from lineage.detections import Detections
 
@@ -32,6 +32,24 @@ class Event:
     def excess(self, distance: FloatArray) -> FloatArray:
         """How much its rate exceeds that inside the field; (n,)."""
         return max(self.border - self.inside, 0.0) * np.exp(-distance / self.reach)
+
+
+def counted(before: Event, distance: FloatArray, could: BoolArray, did: BoolArray) -> Event:
+    """The rates of an event again, by counting; the excess at the border is weighted by closeness to it.
+
+    Args:
+        before: The event as it was known, five cells' worth of it at the border, and how far that reaches.
+        distance: Distance of each cell from the border, physical units; (n,).
+        could: To which it could have happened; bool (n,).
+        did: To which it has; bool (n,).
+    """
+    near = np.exp(-distance / before.reach)
+    far = could & (near < 0.05)
+    inside = (float((did & far).sum()) + 0.5) / (float(far.sum()) + 100)
+    events, exposure = float(did[could].sum()), float(near[could].sum())
+    expected = inside * float((1 - near[could]).sum())
+    border = (max(events - expected, 0.0) + 5 * before.border) / (exposure + 5)
+    return replace(before, inside=inside, border=min(max(border, inside), 0.9))
 
 
 def border_distance(detections: Detections, name: str = "") -> FloatArray:

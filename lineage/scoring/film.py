@@ -18,7 +18,7 @@ from .births import Births
 from .cycle import Cycle
 from .daughters import TAIL, Daughters, geometry, waits
 from .distance import Distance, fit_step
-from .events import Event, appearance, border_distance, came_back, disappearance
+from .events import Event, appearance, border_distance, came_back, counted, disappearance
 from .learned import LEARNED, pooled
 from .likeness import Likeness
 from .mothers import Mothers
@@ -189,8 +189,8 @@ def estimate(model: FilmModel, graph: CandidateGraph, forest: Forest) -> FilmMod
         distance=distance,
         overlap=Overlap.fit(graph, true) if "iou" in graph.columns else None,
         daughters=_sisters(model.daughters, graph, true),
-        appear=_event(model.appear, begins, forest.selected & (cells.frame > 0), forest.parent < 0),
-        disappear=_event(model.disappear, ends, forest.selected & (cells.frame < cells.n_frames - 1), forest.n_children == 0),
+        appear=counted(model.appear, begins, forest.selected & (cells.frame > 0), forest.parent < 0),
+        disappear=counted(model.disappear, ends, forest.selected & (cells.frame < cells.n_frames - 1), forest.n_children == 0),
         divide=divide,
         cycle=cycle,
         mothers=Mothers.fit(cells, forest.n_children >= 2, among, odds),
@@ -223,17 +223,6 @@ def _density(detections: Detections, spacing: float, size: float) -> float:
     near = spacing if np.isfinite(spacing) and spacing > 0 else 10 * size
     ball = np.pi * near**2 if detections.n_axes == 2 else 4 / 3 * np.pi * near**3
     return float(np.log(2) / ball)
-
-
-def _event(before: Event, distance: FloatArray, could: BoolArray, did: BoolArray) -> Event:
-    """Rates of an event, by counting; the excess at the border is weighted by closeness to it."""
-    near = np.exp(-distance / before.reach)
-    far = could & (near < 0.05)
-    inside = (float((did & far).sum()) + 0.5) / (float(far.sum()) + 100)
-    events, exposure = float(did[could].sum()), float(near[could].sum())
-    expected = inside * float((1 - near[could]).sum())
-    border = (max(events - expected, 0.0) + 5 * before.border) / (exposure + 5)
-    return replace(before, inside=inside, border=min(max(border, inside), 0.9))
 
 
 def _sisters(before: Daughters, graph: CandidateGraph, true: BoolArray) -> Daughters:

@@ -1,4 +1,4 @@
-"""Noise: what part of the detections is false, from those of a first solution that belong to nobody."""
+"""Noise: what part of the detections is false, from those of a first solution that are there too briefly."""
 
 from __future__ import annotations
 
@@ -9,33 +9,37 @@ import numpy as np
 from lineage.arrays import BoolArray
 from lineage.forest import Forest
 
-from .events import border_distance
+from .events import Event, border_distance, counted
 
-_LEAST = 0.003  # share of lone detections from which a film counts as noisy; in clean films it is under 0.0003
+_LEAST = 0.003  # share of brief detections, beyond what is to be expected, from which a film is noisy; in clean films it is under 0.0016
 _COUNT = 4  # and how many there must be at least
-_FAR = 3.0  # far from the border: so many times the reach of its events
+_CHANCE = 3.0  # standard deviations of their number that may be chance
 
 
-def false_share(forest: Forest, reach: float) -> float:
+def false_share(forest: Forest, event: Event) -> float:
     """Share of false detections of a film, 0 when it is clean.
 
-    Cells that are there in one frame only are hardly ever true: a true one would have to appear and to vanish at once. Those far from
-    the border and from both ends of the film are counted; other false detections, near the border or linked to each other, are taken
-    to be as common.
+    Cells that are there in one frame only are hardly ever true: a true one would have to appear and to vanish at once, or to vanish as
+    soon as it was born. What is there so briefly is counted, and what is to be expected of it taken off: cells that live longer say how
+    often they come and go, where. Other false detections, linked to each other or to cells, are not counted.
 
     Args:
         forest: A solution in which every detection is believed.
-        reach: How far events at the border reach into the field, physical units.
+        event: How cells come and go, as far as it is known; what is said of the border is drawn towards it a little.
     """
     cells = forest.detections
-    alone = lone(forest)
-    inside = (cells.frame > 0) & (cells.frame < cells.n_frames - 1) & forest.selected
-    # A small field may have no cell far from its border; then those farther than the middle one count.
-    distance = border_distance(cells)
-    middle = float(np.median(distance)) if len(distance) else 0.0
-    inside &= distance >= min(_FAR * reach, middle)
-    count, among = int((alone & inside).sum()), int(inside.sum())
-    return count / among if count >= _COUNT and count > _LEAST * among else 0.0
+    alone, daughter = lone(forest), (forest.parent >= 0) & (forest.n_children[forest.parent] >= 2)
+    brief = alone | (daughter & (forest.n_children == 0))
+    later, before = cells.frame > 0, cells.frame < cells.n_frames - 1
+    old, young = forest.selected & (forest.parent >= 0), forest.selected & (forest.n_children > 0)  # of which it is known that they live
+    begins, ends = border_distance(cells, "behind"), border_distance(cells, "ahead")
+    appear = np.exp(-counted(event, begins, young & later, forest.parent < 0)(begins))
+    vanish = np.exp(-counted(event, ends, old & before, forest.n_children == 0)(ends))
+    among = forest.selected & later & before
+    count, usual = int((brief & among).sum()), float((vanish * np.where(daughter, 1.0, appear))[among].sum())
+    excess = count - usual
+    noisy = count >= _COUNT and excess > max(_LEAST * among.sum(), _CHANCE * usual**0.5)
+    return excess / int(among.sum()) if noisy else 0.0
 
 
 def lone(forest: Forest) -> BoolArray:
