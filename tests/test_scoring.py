@@ -23,7 +23,7 @@ from lineage.program import all_pairs
 from lineage.scoring import Daughters, Distance, Event, Likeness, Overlap, Trait, appearance, border_distance, disappearance
 from lineage.scoring.cycle import Cycle, ages
 from lineage.scoring.distance import fit_step, log_step
-from lineage.scoring.film import FilmModel, estimate, first_guess, lasting
+from lineage.scoring.film import FilmModel, estimate, first_guess
 from lineage.scoring.noise import false_share, lone, without_lone
 from lineage.scoring.overlap import classes
 from lineage.settings import Settings
@@ -86,43 +86,6 @@ def test_a_gap_widens_the_step():
     assert far[0] > near[0]  # standing still for four frames says less
     assert far[1] < near[1]  # moving far in four frames says more
     assert far[1] == pytest.approx(score(hops(6.0))[0] + 2 * math.log(2))  # twice the scale along each of two axes
-
-
-def test_the_film_shows_how_far_cells_come_over_some_frames():
-    rng = np.random.default_rng(0)
-    start = rng.uniform(0, 4000, (200, 2))
-    for growth, steps in ((0.5, rng.normal(0, 2, (30, 200, 2)).cumsum(axis=0)), (0.0, rng.normal(0, 2, (30, 200, 2)))):  # walks, and jitter
-        cells = Detections(np.repeat(np.arange(30), 200), (start + steps).reshape(-1, 2), np.zeros(6000, int))
-        forest = Forest(cells, np.concatenate([np.full(200, -1), np.arange(5800)]))
-        graph = nearest(cells, 2, radius=60.0, max_gap=3)
-        same = lasting(graph, forest)
-        assert (cells.position[graph.target[same]] != cells.position[graph.source[same]]).any()
-        assert (graph.target[same] % 200 == graph.source[same] % 200).all()
-        assert same.sum() > 0.98 * 200 * (29 + 28 + 27 + 26)
-        score = Distance(9.0, 3.0, 0.01).fit(graph, same)
-        assert len(score.later) == 3
-        for dt, (scale, _) in enumerate(((score.step, score.tail), *score.later), 1):
-            assert scale == pytest.approx(score.step * dt**growth, rel=0.12)
-        last, tail = score.later[-1]
-        far = score(hops(12.0, dt=12))  # over more frames than are known: as over four, and on from there by diffusion
-        assert far == pytest.approx(Distance(last * 3**0.5, tail, 0.01)(hops(12.0)))
-
-
-def test_what_divides_or_is_missed_does_not_last():
-    #  0 - 1 - 2 - 3 and 0' - 1' - (2, 2'), of which one goes on, and one is seen again after a missed frame
-    cells = Detections([0, 0, 1, 1, 2, 2, 2, 3, 3, 5], np.zeros((10, 2)), np.zeros(10, int))
-    forest = Forest(cells, [-1, -1, 0, 1, 2, 3, 3, 4, 5, 8])
-    source, target = np.array([(0, 2), (0, 4), (0, 7), (1, 3), (1, 5), (3, 5), (3, 8), (5, 8), (5, 9), (8, 9)]).T
-    order = np.lexsort((target, source))
-    graph = CandidateGraph(cells, source[order], target[order], {"distance": np.zeros(10)})
-    assert [(s, t) for s, t, yes in zip(graph.source, graph.target, lasting(graph, forest), strict=True) if yes] == [
-        (0, 2), (0, 4), (0, 7), (1, 3), (5, 8),
-    ]  # fmt: skip
-
-
-def test_few_steps_over_gaps_teach_nothing():
-    graph, score = hops(*np.linspace(1, 9, 9), dt=2), Distance(2.0, 3.0, 0.01)
-    assert score.fit(graph, np.ones(9, bool)) == score
 
 
 @pytest.mark.parametrize("dims", [2, 3])

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import gammaln
 
-from lineage.arrays import BoolArray, FloatArray
+from lineage.arrays import FloatArray
 from lineage.graph import CandidateGraph
-
-_LEAST = 20  # steps to learn from
 
 
 @dataclass(frozen=True)
@@ -18,45 +16,27 @@ class Distance:
     """Minus the log-likelihood ratio of a displacement: the same cell against another cell.
 
     The same cell moves by a multivariate t step (Lange, Little and Taylor 1989), whose tails forgive the few that jump;
-    another cell lies anywhere, at the density of cells in the film. How far cells come over some frames, the film shows where they are
-    not missed; where it does not, the step's scale grows with the square root of the frames (diffusion).
+    another cell lies anywhere, at the density of cells in the film. Over a gap the step's scale grows with the square root
+    of the frames (diffusion).
 
     Attributes:
         step: Scale of a step along each axis between consecutive frames, physical units.
         tail: Degrees of freedom; small values mean heavy tails.
         density: Cells per physical unit of area (volume in 3D).
-        later: Scale and degrees of freedom over two frames, three, and so on, as far as they are known.
     """
 
     step: float
     tail: float
     density: float
-    later: tuple[tuple[float, float], ...] = ()
 
     def __call__(self, graph: CandidateGraph) -> FloatArray:
         """Cost of every edge, nats; (m,)."""
-        steps = np.array([(self.step, self.tail), *self.later])
-        known = np.minimum(graph.dt, len(steps))
-        scale, tail = steps[known - 1].T
-        return np.log(self.density) - log_step(graph.columns["distance"], scale * np.sqrt(graph.dt / known), tail, graph.detections.n_axes)
-
-    def fit(self, graph: CandidateGraph, same: BoolArray) -> Distance:
-        """The steps again.
-
-        Args:
-            graph: With the column ``distance``.
-            same: Edges known to lead from a cell to itself; bool (m,).
-        """
-        steps, d = [(self.step, self.tail)], graph.detections.n_axes
-        for dt in range(1, int(graph.dt.max(initial=1)) + 1):
-            length = graph.columns["distance"][same & (graph.dt == dt)]
-            if len(length) < _LEAST:
-                break
-            steps[dt - 1 :] = [fit_step(length, d, least=self.step * 1e-2)]
-        return replace(self, step=steps[0][0], tail=steps[0][1], later=tuple(steps[1:]))
+        d = graph.detections.n_axes
+        scale = self.step * np.sqrt(graph.dt)
+        return np.log(self.density) - log_step(graph.columns["distance"], scale, self.tail, d)
 
 
-def log_step(length: FloatArray, scale: FloatArray | float, tail: FloatArray | float, n_axes: int) -> FloatArray:
+def log_step(length: FloatArray, scale: FloatArray | float, tail: float, n_axes: int) -> FloatArray:
     """Log density of an isotropic t step of this length; (m,), nats per physical unit of area or volume."""
     d = n_axes
     const = gammaln((tail + d) / 2) - gammaln(tail / 2) - d / 2 * np.log(tail * np.pi)

@@ -175,7 +175,8 @@ def estimate(model: FilmModel, graph: CandidateGraph, forest: Forest) -> FilmMod
     links = np.flatnonzero(true & (graph.dt == 1))
     pairs = _chosen_pairs(graph, links)
     single = true & (graph.dt == 1) & (forest.n_children[graph.source] == 1)
-    same = lasting(graph, forest)
+    step, tail = fit_step(graph.columns["distance"][single], cells.n_axes, least=model.distance.step * 1e-2)
+    distance = replace(model.distance, step=step, tail=tail) if single.sum() >= 20 else model.distance
     divide = (len(forest.divisions) + 1) / (selected + 100)
     age = cells.columns.get("cycle_age")
     cycle = None if age is None else Cycle.fit(age[forest.selected], forest.n_children[forest.selected] >= 2, divide)
@@ -185,7 +186,7 @@ def estimate(model: FilmModel, graph: CandidateGraph, forest: Forest) -> FilmMod
     return replace(
         model,
         likeness=model.likeness.fit(graph, true, single, pairs),
-        distance=model.distance.fit(graph, np.where(graph.dt == 1, single, same)),
+        distance=distance,
         overlap=Overlap.fit(graph, true) if "iou" in graph.columns else None,
         daughters=_sisters(model.daughters, graph, true),
         appear=counted(model.appear, begins, forest.selected & (cells.frame > 0), forest.parent < 0),
@@ -197,17 +198,6 @@ def estimate(model: FilmModel, graph: CandidateGraph, forest: Forest) -> FilmMod
         again=again,
         births=Births.fit(waits(graph, _chosen_pairs(graph, np.flatnonzero(true))), miss, again),
     )
-
-
-def lasting(graph: CandidateGraph, forest: Forest) -> BoolArray:
-    """Which edges lead from a cell to itself over frames in all of which it was seen, and did not divide; bool (m,)."""
-    before = np.where((forest.gap == 0) & (forest.n_children[forest.parent] == 1), forest.parent, -1)
-    back, same = np.arange(len(before)), np.zeros(len(graph), bool)
-    for dt in range(1, int(graph.dt.max(initial=0)) + 1):
-        back = np.where(back >= 0, before[back], -1)
-        edges = np.flatnonzero(graph.dt == dt)
-        same[edges] = back[graph.target[edges]] == graph.source[edges]
-    return same
 
 
 def _diameter(detections: Detections, spacing: float) -> float:
