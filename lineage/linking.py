@@ -115,10 +115,23 @@ def link_graph(graph: CandidateGraph, settings: Settings) -> Forest:
         ValueError: Masks may hold two cells (``settings.merges``), but the detections have no areas to tell.
     """
     if not settings.merges:
-        return linked(graph, settings).forest
+        return _with_slack_of(graph, linked(graph, settings))
     if "area" not in graph.detections.columns:
         raise ValueError("merges are told by areas, but these detections have none: give label masks, or leave merges out")
     return _with_merges(linked(graph, settings), settings)
+
+
+def _with_slack_of(graph: CandidateGraph, found: Linked) -> Forest:
+    """The lineages with the slack of the links that were given: others have been met since, and of those not weighed it is 0."""
+    if "link" not in found.forest.slack:
+        return found.forest
+    n = len(graph.detections)
+    asked, known = (each.source * n + each.target for each in (graph, found.graph))
+    order = np.argsort(known)
+    place = np.searchsorted(known[order], asked)
+    there = np.append(known[order], -1)[place] == asked
+    slack = np.where(there, np.append(found.forest.slack["link"][order], 0.0)[place], 0.0)
+    return replace(found.forest, slack={**found.forest.slack, "link": slack})
 
 
 def _with_merges(found: Linked, settings: Settings) -> Forest:
@@ -175,8 +188,9 @@ def linked(graph: CandidateGraph, settings: Settings) -> Linked:
         settings, forest = _doubting(settings, noise), without_lone(forest)
     for k in range(settings.rounds):
         worth = usual_worth(graph, costs["link"], forest)
-        head = heading(field, forest) if settings.motion else None
-        field = met(field, head, settings.radius) if head else field
+        head = heading(field, forest, known=bool(model.likeness.traits)) if settings.motion else None
+        if head and k and LEARNED not in field.columns:  # a network has said all that it has to say of the links it was shown
+            field = met(field, head, settings.radius)
         graph = followed(field, head) if head else field
         graph = replace(graph, detections=graph.detections.with_columns(cycle_age=ages(forest), **changes(forest)))
         learned = graph.keep(between_chosen(graph, forest)) if weighed(graph.detections) else graph
@@ -222,7 +236,6 @@ def _with_more(whole: CandidateGraph, field: CandidateGraph, scores: FloatArray 
     """
     if not long or LONG not in whole.columns:
         return None if scores is None else field.with_columns(learned=scores)
-    whole = union([whole, field])  # which has met more
     columns = {name: column for name, column in whole.columns.items() if name != LONG}
     if scores is not None:
         columns[LEARNED] = np.zeros(len(whole))

@@ -351,6 +351,19 @@ def test_real_nuclei_from_silver_masks(data, linked_hela):
     assert scores["division_f1"] >= 0.86
 
 
+def test_slack_speaks_of_the_links_that_were_given():
+    rng = np.random.default_rng(0)
+    place, velocity = rng.uniform(0, 300, (60, 2)), rng.normal(0, 5, (60, 2))
+    cells = Detections(np.repeat(np.arange(10), 60), np.concatenate([place + t * velocity for t in range(10)]), np.zeros(600, int))
+    graph = candidate_graph(cells, None, Settings(neighbours=2))  # too few: others are met where the cells head
+    forest = link_graph(graph, Settings(solver="dual", gap=0))
+    assert forest.record["candidates"]["edges"] > len(graph)
+    assert forest.slack["link"].shape == (len(graph),)
+    assert (forest.slack["link"] > 0).any()
+    shuffled = graph.keep(np.flatnonzero(graph.dt == 1))
+    assert link_graph(shuffled, Settings(solver="dual", gap=0)).slack["link"].shape == (len(shuffled),)
+
+
 def test_slack_speaks_of_the_links_of_the_whole_graph(film):
     cells = Detections.from_labels(film.labels)
     graph = candidate_graph(cells, film.labels, Settings(max_gap=4))

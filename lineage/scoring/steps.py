@@ -75,14 +75,16 @@ class Heading:
     shift: FloatArray
 
 
-def heading(graph: CandidateGraph, forest: Forest) -> Heading | None:
+def heading(graph: CandidateGraph, forest: Forest, *, known: bool = False) -> Heading | None:
     """Where each cell's own and its neighbours' steps lead, if that explains the links of a solution better than the field alone.
 
     Args:
         graph: Candidate links, with their distances from where the field alone would carry the cells.
         forest: A solution over the same detections.
+        known: Whether it is known what the cells look like. Then no step counts that is much longer than others, so that a few cells
+            that run in a resting film are told apart by their looks where they meet; of points nothing is known but their courses.
     """
-    last, nexts = _own_steps(graph, forest)
+    last, nexts = _own_steps(graph, forest, known=known)
     around = _around(graph, nexts)
     steps = _learned(last, nexts, around)
     if (course := Course.fit(forest, last)) is not None:
@@ -136,7 +138,7 @@ def _start(graph: CandidateGraph) -> FloatArray:
     return cells.position[graph.source] + (np.stack(lead, axis=1) if lead else 0.0)
 
 
-def _own_steps(graph: CandidateGraph, forest: Forest) -> tuple[FloatArray, FloatArray]:
+def _own_steps(graph: CandidateGraph, forest: Forest, *, known: bool) -> tuple[FloatArray, FloatArray]:
     """The step of every cell into its frame and out of it, beyond the field's, NaN where there is none or it divides; float (n, d) each."""
     cells, child = graph.detections, forest.child_rows
     mother = forest.parent[child]
@@ -144,7 +146,7 @@ def _own_steps(graph: CandidateGraph, forest: Forest) -> tuple[FloatArray, Float
     child, mother = child[plain], mother[plain]
     last, nexts = np.full((2, *cells.position.shape), np.nan)
     last[child] = cells.position[child] - expected(cells)[mother]
-    last[child] = nexts[mother] = _believed(last[child], last[mother])
+    last[child] = nexts[mother] = _bounded(last[child]) if known else _believed(last[child], last[mother])
     return last, nexts
 
 
