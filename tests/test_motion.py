@@ -294,7 +294,7 @@ def test_where_a_cell_heads_it_meets_others():
     true = forest.parent[graph.target] == graph.source
     assert not (true & (graph.source % 120 < 6)).any()  # none of the runners can be linked
     head = Heading(Steps(1.0, 0.0, 0.0, 1.0, 1.0), np.zeros_like(cells.position))
-    head.shift[120:][:] = cells.position[120:] - cells.position[:-120]  # of every cell that was there before: its last step
+    head.shift[120:] = cells.position[120:] - cells.position[:-120]  # of every cell that was there before: its last step
     wider = met(graph, head, 15)
     true = forest.parent[wider.target] == wider.source
     assert (true & (wider.source % 120 < 6)).sum() == 6 * 12  # all but those of the first frame, whose steps are not known

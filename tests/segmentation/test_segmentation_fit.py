@@ -331,7 +331,8 @@ def test_bad_requests_are_refused(call, message):
 
 def test_a_log_that_cannot_be_written_is_said_at_once(tmp_path):
     (path := tmp_path / "m.log").write_text("mine")
-    net, before = network(), copy.deepcopy(network().state_dict())
+    net = network()
+    before = copy.deepcopy(net.state_dict())
     with pytest.raises(ValueError, match=f"^the log of the training cannot be written: {re.escape(str(path))} is a file, not a folder$"):
         train(net, Schedule(steps=2), folder=path)
     assert path.read_text() == "mine"
