@@ -74,15 +74,20 @@ def finest(height: FloatArray, mask: BoolArray, levels: Sequence[float], *, spec
     Returns:
         int32, same shape: parts 1..m that fill the mask (Meyer and Beucher's watershed from the leaves).
     """
-    seeds = _connected(mask)
+    place = np.flatnonzero(mask)  # only there anything is looked at pixel by pixel
+    tall, seeds = height.ravel()[place], _connected(mask).ravel()[place]
+    picture = np.zeros(mask.size, bool)
     for level in levels:
-        deep = drop_small(_connected(mask & (height > level)), speck)
+        picture[place] = tall > level
+        deep = drop_small(_connected(picture.reshape(mask.shape)).ravel()[place], speck)
         home = np.zeros(int(deep.max(initial=0)) + 1, np.int64)
         home[deep[deep > 0]] = seeds[deep > 0]
         several = np.bincount(home[1:], minlength=int(seeds.max(initial=0)) + 1) > 1
         several[0] = False
         seeds = _numbered(np.where(several[seeds], np.where(several[home[deep]], deep + seeds.max(initial=0), 0), seeds))
-    return flood(-height, seeds, mask)
+    marks = np.zeros(mask.shape, np.int32)
+    marks.ravel()[place] = seeds
+    return flood(-height, marks, mask)
 
 
 def refined(parts: IntArray, others: Iterable[IntArray], height: FloatArray, *, smallest: int) -> IntArray:
