@@ -223,7 +223,7 @@ def test_parts_are_charged_what_they_would_earn_too_much():
     area = np.array([100.0, 60, 40, 50, 50])
     cells = Detections(np.zeros(5, int), np.zeros((5, 2)), np.arange(1, 6), {"area": area, "select_cost": np.array([-1.0, -1, 0.5, -1, 2])})
     rivals = replace(cells, conflicts=[[0, 1], [0, 2]])
-    np.testing.assert_allclose(selection(rivals, 10.0), [-1, -1 + 4, 0.5 + 6, -np.inf, 2])
+    np.testing.assert_allclose(selection(rivals, 10.0), [-1, -1 + 0.6 * 4, 0.5 + 0.6 * 6, -np.inf, 2])
     np.testing.assert_allclose(selection(rivals, 0.0), [-1, -1, 0.5, -np.inf, 2])
     np.testing.assert_allclose(selection(cells, 10.0), [-np.inf, -np.inf, 0.5, -np.inf, 2])
 
