@@ -100,7 +100,9 @@ class Settings:
         overlap: How many frames a window looks ahead; more than ``max_gap``, and no more than ``window``.
         segment: How ``track`` segments: the name of shipped weights, a weights file, ``classical``, or ``auto``: ``nuclei-2d``
             for 2D films, for 3D ones ``nuclei-3d`` where it is shipped and else ``classical``.
-        hypotheses: Whether ``track`` lets the solver choose among several segmentations where there is doubt.
+        hypotheses: Whether ``track`` lets the solver choose among several segmentations where there is doubt. When not given it does where
+            it segments with a network that knows how probable its segments are, as the shipped 2D ones do: not with masks that are
+            given, ``merges``, frames of more than 16 million pixels, or films that are worked on in pieces.
         edges: Learned scores of links that count beside the film's own model: the name of shipped weights, a weights file, or ``always``
             for ``edges-2d`` or ``edges-3d``; with ``auto`` the film decides: ``edges-2d`` on masks in 2D whose links they explain
             better than the film's own model does; none when empty.
@@ -132,7 +134,7 @@ class Settings:
     window: int | None = None
     overlap: int = 8
     segment: str = "auto"
-    hypotheses: bool = False
+    hypotheses: bool | None = None
     denoise: str = ""
     holes: bool = False
     edges: str = "auto"
@@ -217,7 +219,7 @@ def _kind(field: Field[Any]) -> type:
     """What a setting must be; of those that need not be given, what their annotation says."""
     if field.default is not None:
         return type(field.default)
-    return int if str(field.type).startswith("int") else float
+    return {"bool": bool, "int": int}.get(str(field.type).split(" ")[0], float)
 
 
 def _weights(table: object, where: str) -> Weights:

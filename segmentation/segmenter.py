@@ -15,6 +15,7 @@ from segmentation.decoders import Decoder, decoder_named, described
 from segmentation.decoders.boundary import Boundary
 from segmentation.finetuning import Freeze, adapted, check_size, few, freeze_blocks, judge, matching, rate_factors
 from segmentation.fit import Progress, Schedule, fit, silent
+from segmentation.hypotheses.finding import KEY as CALIBRATION
 from segmentation.looking import average, directions_of
 from segmentation.normalise import Percentiles, check_finite, is_constant
 from segmentation.patches import FEED, Feed, Pair, Sampler, batches
@@ -136,7 +137,8 @@ class Segmenter:
         rows = matching(self.decoder.channels, wanted.channels, fresh=head == "new")
         network = adapted(self.network, rows, inputs=inputs or self.network.config.inputs, seed=feed.seed)
         freeze_blocks(network, freeze)
-        config, learner = network.config, replace(self, network=network, decoder=wanted)
+        known = {name: fact for name, fact in self.about.items() if name != CALIBRATION}  # other weights err differently
+        config, learner = network.config, replace(self, network=network, decoder=wanted, about=known)
         check_size(feed, config)
         sampler = Sampler(sources, self.normalise, feed, channels=config.inputs)
 

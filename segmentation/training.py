@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 
@@ -22,8 +23,9 @@ from segmentation.decoders import DECODERS, Decoder, decoder_named, usual
 from segmentation.decoders.boundary import Boundary
 from segmentation.finetuning import Freeze, names_cells, with_weights
 from segmentation.fit import RESUME, Progress, Schedule, silent
+from segmentation.hypotheses import calibrated
 from segmentation.modelzoo import read_package
-from segmentation.patches import FEED, Feed
+from segmentation.patches import FEED, Feed, Pair
 from segmentation.quality import seg
 from segmentation.segmenter import CONFIG, WEIGHTS, Segmenter, load
 from segmentation.sources import Files, Film, find_pairs
@@ -32,6 +34,8 @@ from segmentation.unet import UNetConfig
 from segmentation.whole import whole_file
 
 GLANCE = 24  # validation pictures that choose the checkpoint; all of them tune the thresholds
+JUDGED = 60  # and so many of them say how probable its segments are
+ENOUGH = 100  # cells in these, if they are to say it
 GENTLE_RATE = 1e-3  # to go on from other weights
 WORDS = "a share such as 0.2, every n-th picture such as 5, or a folder"
 
@@ -130,7 +134,8 @@ def train_segmentation(  # noqa: PLR0913 (keyword-only)
 
     Args:
         folders: labelled pictures, see `split`.
-        output: model file (.safetensors); beside it appear `<stem>.json` (the scores) and `<stem>.log/`.
+        output: model file (.safetensors); beside it appear `<stem>.json` (the scores) and `<stem>.log/`. The model knows how probable its
+            segments are where its decoder has a foreground: fitted to pictures for validation, for `segmentation.hypotheses`.
         minutes: largest duration of the training proper; None: only `steps` counts.
         steps: largest number of batches.
         feed: how batches are drawn and changed; holds the seed.
@@ -176,11 +181,22 @@ def train_segmentation(  # noqa: PLR0913 (keyword-only)
     )
     spent = round((time.monotonic() - began) / 60, 1)
     model = model.tune(pictures) if pictures else model
-    model = replace(model, about=_about(parts, feed, minutes=spent, before=first.about))
+    model = _aware(replace(model, about=_about(parts, feed, minutes=spent, before=first.about)), pictures)
     model.save(output)
     table = report(model, parts)
     _write_json(output.with_suffix(".json"), dict(model.about) | {"scores": table})
     return table
+
+
+def _aware(model: Segmenter, pictures: Sequence[Pair]) -> Segmenter:
+    """The model with probabilities for its segments (see `segmentation.hypotheses`); as it is where decoder or pictures cannot give any."""
+    some = pictures[:: max(1, -(-len(pictures) // JUDGED))]
+    if "foreground" not in model.decoder.channels or sum(len(np.unique(labels[labels > 0])) for _, labels in some) < ENOUGH:
+        return model
+    try:
+        return calibrated(model, some)
+    except ValueError:  # no segment is false, or none is true
+        return model
 
 
 def report(model: Segmenter, parts: Iterable[Split]) -> dict[str, dict[str, float]]:

@@ -108,7 +108,7 @@ def scores(forest, labels, film):
 
 def test_a_single_segmentation_loses_what_hypotheses_recover(film, model, tmp_path):
     np.save(tmp_path / "film.npy", film[0])
-    single = pipeline.run(tmp_path / "film.npy", tmp_path / "single")
+    single = pipeline.run(tmp_path / "film.npy", tmp_path / "single", settings=Settings(hypotheses=False))
     pipeline.run(tmp_path / "film.npy", tmp_path / "both", settings=Settings(hypotheses=True))
     segmented = pipeline.segment(film[0])
     alone = scores(single.forest, segmented, film)
@@ -130,6 +130,27 @@ def test_a_single_segmentation_loses_what_hypotheses_recover(film, model, tmp_pa
 def test_in_memory_too(film, model):
     forest = lineage.track(film[0], Settings(hypotheses=True))
     assert (len(forest), len(forest.roots)) == (FRAMES * len(PLACES), len(PLACES))
+
+
+def test_they_are_chosen_among_unless_something_speaks_against_it(film, model, tmp_path, monkeypatch):
+    def many(**changes):
+        return lineage.track(film[0], Settings(**changes)).record.get("hypotheses", {}).get("segments", 0)
+
+    assert many() == many(hypotheses=True) > FRAMES * len(PLACES)
+    assert (many(hypotheses=False), many(merges=True), many(segment="classical")) == (0, 0, 0)
+    np.save(tmp_path / "film.npy", film[0])
+    np.save(tmp_path / "masks.npy", film[1])
+    files = {"film": tmp_path / "film.npy", "out": tmp_path / "out"}
+    assert pipeline.run(**files).forest.record["hypotheses"]["segments"] == many()
+    assert "hypotheses" not in pipeline.run(**files, labels=tmp_path / "masks.npy").forest.record
+    monkeypatch.setattr(lineage.arrays, "LARGE", film[0][0].size - 1)
+    assert (many(), many(hypotheses=True) > 0) == (0, True)
+
+
+def test_a_model_that_does_not_know_how_probable_its_segments_are_is_taken_at_its_word(film, monkeypatch):
+    monkeypatch.setattr(segmentation, "load", lambda name, **_: Model(about={}))
+    assert "hypotheses" not in lineage.track(film[0]).record
+    assert "hypotheses" in lineage.track(film[0], Settings(hypotheses=True)).record
 
 
 def test_without_doubt_hypotheses_change_nothing(film, model):

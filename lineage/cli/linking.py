@@ -52,7 +52,11 @@ def track(
     interval: Annotated[float | None, typer.Option(help="Seconds between frames; what the file says when not given.")] = None,
     segment: Segment = None,
     hypotheses: Annotated[
-        bool | None, typer.Option("--hypotheses/--no-hypotheses", help="Let the solver choose among segmentations where there is doubt.")
+        bool | None,
+        typer.Option(
+            "--hypotheses/--no-hypotheses",
+            help="Let the solver choose among segmentations where there is doubt; it does with shipped 2D weights.",
+        ),
     ] = None,
     denoise: Annotated[str | None, typer.Option(help="Denoise the film first: a shipped denoiser or a weights file.")] = None,
     holes: Annotated[bool | None, typer.Option("--holes/--no-holes", help="What is missing of a film in Zarr is blank, not lost.")] = None,
@@ -120,6 +124,7 @@ def _outcome(done: Any, gaps: str = "split", *, to_stderr: bool = False) -> None
         f"{int(forest.selected.sum())} cells in {forest.detections.n_frames} frames, "
         f"{len(forest.roots)} lineages, {len(forest.divisions)} divisions"
         + (f", {bridged} link{'s' * (bridged != 1)} over missed frames" if bridged else ""),
+        *([f"chosen among {chosen['segments']} segments where there was doubt"] if (chosen := forest.record.get("hypotheses")) else []),
         *([f"{together} (in the masks of ctc)"] if (together := said(forest, cut=gaps == "fill")) else []),
         f"cost {certificate.objective:.3f} nats, lower bound {certificate.bound:.3f}, gap {certificate.gap:.2g} "
         f"({certificate.status}, {certificate.solver}{f', {certificate.seconds:.1f} s' if certificate.seconds else ''})",

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from lineage.arrays import Array, IntArray, Progress
+from lineage.arrays import Array, IntArray, Progress, is_large
 from lineage.detections import Detections, Masks
 from lineage.films import OpenedFilm
 from lineage.forest import Forest
@@ -39,6 +39,28 @@ def guesser(name: str, n_axes: int) -> Guess:
     return partial(hypotheses, model_named(name, n_axes))
 
 
+def guess_wanted(settings: Settings, shape: tuple[int, ...]) -> Guess | None:
+    """How hypotheses are found where the settings, or else film and weights, speak for them; None where one segmentation is linked.
+
+    Args:
+        settings: ``hypotheses``, ``segment`` and ``merges`` count.
+        shape: Of the film, (T, [Z,] Y, X).
+
+    Raises:
+        ValueError: They are asked for and there is no way, see ``guesser``; or there are no such weights.
+    """
+    n_axes = len(shape) - 1
+    name = automatic(settings.segment, n_axes)
+    if settings.hypotheses is not None:
+        return guesser(name, n_axes) if settings.hypotheses else None
+    if name == "classical" or settings.merges or is_large(shape[1:]):
+        return None
+    from segmentation.hypotheses import hypotheses, is_calibrated
+
+    model = model_named(name, n_axes)
+    return partial(hypotheses, model) if is_calibrated(model) else None
+
+
 def linked_hypotheses(  # noqa: PLR0913 - all but two by keyword only
     film: OpenedFilm,
     settings: Settings,
@@ -47,23 +69,22 @@ def linked_hypotheses(  # noqa: PLR0913 - all but two by keyword only
     interval: float | None,
     folder: Path,
     progress: Progress[Any],
-    guess: Guess | None = None,
+    guess: Guess,
 ) -> tuple[Forest, OpenedFilm]:
     """Let the solver choose segmentation and links together.
 
     Args:
         film: The images.
-        settings: ``segment`` names the weights.
+        settings: Of linking.
         scale: Size of a pixel along ([z,] y, x), physical units.
         interval: Seconds between frames, if known.
         folder: Where the pixels and the label film are kept while the run lasts.
         progress: Wraps the loops over frames.
-        guess: In place of what ``segment`` names.
+        guess: What finds the hypotheses of a frame.
 
     Returns:
         The lineages over the chosen segments alone, with the column ``probability``, and the film of their labels.
     """
-    guess = guess or guesser(settings.segment, len(film.shape) - 1)
     cells, masks = gathered(film, guess, scale=scale, interval=interval, folder=folder, progress=progress)
     forest = link(cells, settings=settings, masks=masks, progress=progress)
     labels = kept(_painted(forest, masks), film.shape, folder)

@@ -27,7 +27,7 @@ from lineage.report import report
 from lineage.settings import Settings
 from lineage.solvers import solver_named
 
-from .choosing import linked_hypotheses
+from .choosing import guess_wanted, linked_hypotheses
 from .restoring import denoised
 from .scaling import LABELS, hand_over, in_pieces, pieces_of
 from .segmenting import segment, segmented_to_disk
@@ -73,10 +73,10 @@ def track(film: Any, settings: Settings = Settings(), *, progress: Progress[int]
     """
     opened = open_film(film)
     seen = denoised(opened, settings.denoise)
-    if settings.hypotheses:
+    if (guess := guess_wanted(settings, opened.shape)) is not None:
         with tempfile.TemporaryDirectory() as place:
-            sizes: dict[str, Any] = {"scale": opened.scale, "interval": opened.interval}
-            return linked_hypotheses(seen, settings, **sizes, folder=Path(place), progress=progress)[0]
+            how: dict[str, Any] = {"scale": opened.scale, "interval": opened.interval, "guess": guess}
+            return linked_hypotheses(seen, settings, **how, folder=Path(place), progress=progress)[0]
     masks = segment(seen, settings.segment, progress=progress)
     return link(masks, seen, opened.scale, settings, interval=opened.interval, progress=progress)
 
@@ -225,8 +225,8 @@ def _found(job: _Job, settings: Settings, folder: Path, progress: Progress[Any])
     masks = job.masks
     if masks is None:
         assert film is not None
-        if settings.hypotheses:
-            return _Found(*linked_hypotheses(film, settings, scale=job.scale, folder=folder, **how), None)
+        if (guess := guess_wanted(settings, film.shape)) is not None:
+            return _Found(*linked_hypotheses(film, settings, scale=job.scale, folder=folder, guess=guess, **how), None)
         masks = segmented_to_disk(film, settings.segment, job.scale, folder, progress)
     return _Found(link(masks, film, job.scale, settings, **how), masks, job.masks)
 

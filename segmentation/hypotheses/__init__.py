@@ -7,7 +7,7 @@ Choosing among nested segments while linking: Turetken et al., 2017; Jug et al.,
 """
 
 from .facts import NAMES, Calibration
-from .finding import SEARCH, Candidates, Search, calibrated, calibration_error, calibration_of, from_said, hypotheses
+from .finding import SEARCH, Candidates, Search, calibrated, calibration_error, calibration_of, from_said, hypotheses, is_calibrated
 from .segments import Segments
 
 __all__ = [
@@ -22,4 +22,5 @@ __all__ = [
     "calibration_of",
     "from_said",
     "hypotheses",
+    "is_calibrated",
 ]

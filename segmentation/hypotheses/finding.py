@@ -242,6 +242,11 @@ def calibration_of(model: Model) -> Calibration:
     return Calibration(kept["weight"], kept["bias"]) if kept else SHIPPED
 
 
+def is_calibrated(model: Model) -> bool:
+    """Whether a model knows how probable its segments are: whether it carries a calibration of its own."""
+    return bool(model.about.get(KEY)) and "foreground" in model.decoder.channels
+
+
 def calibrated(model: M, pairs: Sequence[tuple[AnyArray, IntArray]], *, search: Search = SEARCH) -> M:
     """Fit the probabilities of hypotheses to labelled pictures; gives a model that carries them, and saves them with it.
 

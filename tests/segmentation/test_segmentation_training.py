@@ -12,6 +12,8 @@ from safetensors.torch import save_file
 
 from segmentation.decoders.boundary import Boundary
 from segmentation.decoders.components import Components
+from segmentation.fit import Schedule
+from segmentation.hypotheses import is_calibrated
 from segmentation.patches import Feed
 from segmentation.segmenter import Segmenter, load
 from segmentation.training import split, start, train_segmentation
@@ -180,6 +182,24 @@ def test_without_validation_how_sure_a_cell_must_be_is_not_inherited(folder, tmp
     decoder = load(tmp_path / "m.safetensors").decoder
     assert decoder.sure < 0.99 and decoder.narrow == (narrow or 0.0)
     assert decoder.speck == (7 if asked is None else Boundary().speck)
+
+
+def test_a_trained_model_knows_how_probable_its_segments_are_and_forgets_it_when_it_learns_more(tmp_path):
+    rng = np.random.default_rng(5)
+    rows, columns = np.indices((48, 48))
+    places = [(12, 12), (12, 36), (36, 12), (36, 36)]
+    labels = np.stack([sum((k + 1) * (np.hypot(rows - y, columns - x) < 7) for k, (y, x) in enumerate(places))] * 30)
+    for kind, pictures in (("images", 100.0 * (labels > 0) + rng.normal(0, 30, labels.shape)), ("labels", labels)):
+        (tmp_path / kind).mkdir()
+        for t, picture in enumerate(pictures.astype(np.uint8 if kind == "labels" else np.float32)):
+            tifffile.imwrite(tmp_path / kind / f"{t:02}.tif", picture)
+    train_segmentation([tmp_path], tmp_path / "m.safetensors", validation=0.9, config=UNetConfig(width=4, depth=2), **QUICK | {"steps": 20})
+    model = load(tmp_path / "m.safetensors")
+    assert is_calibrated(model) and set(model.about["hypotheses"]) == {"weight", "bias"}
+    few = split(tmp_path, 0.1)
+    assert not is_calibrated(model.finetune([few.train], schedule=Schedule(steps=1), feed=Feed(count=1, side=16)))
+    train_segmentation([tmp_path], tmp_path / "few.safetensors", validation=0.1, init=tmp_path / "m.safetensors", **QUICK)
+    assert not is_calibrated(load(tmp_path / "few.safetensors"))  # pictures for validation hold less than a hundred cells
 
 
 def test_stacks_with_channels_get_a_network_of_their_own(tmp_path):
