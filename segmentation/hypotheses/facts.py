@@ -1,7 +1,7 @@
 """Facts about every hypothesis, and how likely they make it: a small logistic model, fitted on labelled pictures."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from segmentation.arrays import FloatArray, IntArray
 
 from .parts import Parts, membership
 
+FARTHEST = 4.0  # units from the middle, beyond which a fact says no more
 NAMES = (
     "foreground",  # log-odds of the mean foreground
     "rim",  # mean boundary on its rim
@@ -26,10 +27,13 @@ NAMES = (
     "large",  # how much larger
     "parts",  # logarithm of the number of its parts
     "border",  # whether it touches the border of the picture
+    "agreed",  # IoU with the cell of the most trusted segmentation that it agrees with most
 )
 
 
-def facts(parts: Parts, nodes: Sequence[tuple[int, ...]], foreground: FloatArray, boundary: FloatArray, *, usual: float) -> FloatArray:
+def facts(
+    parts: Parts, nodes: Sequence[tuple[int, ...]], foreground: FloatArray, boundary: FloatArray, trusted: IntArray, *, usual: float
+) -> FloatArray:
     """What speaks for and against every node.
 
     All of it adds up over parts and over pairs of parts that touch, so that no node is looked at pixel by pixel.
@@ -39,6 +43,7 @@ def facts(parts: Parts, nodes: Sequence[tuple[int, ...]], foreground: FloatArray
         nodes: unions of parts; n of them.
         foreground: ([Z,] Y, X) probability, 0..1.
         boundary: same shape.
+        trusted: same shape, the most trusted segmentation.
         usual: size of a usual cell of the picture, pixels.
 
     Returns:
@@ -72,6 +77,7 @@ def facts(parts: Parts, nodes: Sequence[tuple[int, ...]], foreground: FloatArray
         np.maximum(relative, 0),
         np.log(np.diff(member.indptr)),
         (member @ of_parts(_frame(parts.labels.shape)) > 0).astype(float),
+        _agreed(member, parts.labels, trusted, size),
     )
     return np.stack(columns, axis=1)
 
@@ -113,6 +119,21 @@ def _fill(member: sparse.csr_array, labels: IntArray, size: FloatArray) -> Float
     return size / (ball * np.sqrt(np.maximum(np.linalg.det(second), 1e-12)))
 
 
+def _agreed(member: sparse.csr_array, labels: IntArray, trusted: IntArray, size: FloatArray) -> FloatArray:
+    """IoU of each node with the cell of another segmentation that it agrees with most, 0 where there is none; (n,)."""
+    joint = sparse.csr_array(
+        sparse.coo_array(
+            (np.ones(labels.size), (labels.ravel(), trusted.ravel())), shape=(member.shape[1] + 1, int(trusted.max(initial=0)) + 1)
+        )
+    )
+    shared = sparse.coo_array(member @ joint[1:])
+    real = shared.col > 0
+    row, both = shared.row[real], shared.data[real]
+    found = np.zeros(len(size))
+    np.maximum.at(found, row, both / (size[row] + np.bincount(trusted.ravel())[shared.col[real]] - both))
+    return found
+
+
 def _frame(shape: tuple[int, ...]) -> FloatArray:
     """1 on the border of a picture, 0 inside; an axis of one pixel has no border."""
     inside = np.ones(shape, bool)
@@ -146,15 +167,19 @@ def _dynamics(parts: Parts, nodes: Sequence[tuple[int, ...]]) -> tuple[FloatArra
 
 @dataclass(frozen=True)
 class Calibration:
-    """A logistic model of the facts: how likely it is that a segment is a true cell and closer to it than its rivals.
+    """A logistic model of the facts and of their products: how likely it is that a segment is a true cell and closer to it than its rivals.
 
     Args:
-        weight: what one unit of each fact is worth, nats, by its name.
-        bias: nats of a segment whose facts are all 0.
+        weight: what one unit of each fact is worth, nats, by its name; by two names with a star between them, of their product.
+        bias: nats of a segment whose facts are all in the middle.
+        middle: the middle of each fact, by its name; where it is not given, 0.
+        spread: its unit, by its name; where it is not given, 1. Facts that are given one count for no more than four units.
     """
 
     weight: Mapping[str, float]
     bias: float
+    middle: Mapping[str, float] = field(default_factory=dict)
+    spread: Mapping[str, float] = field(default_factory=dict)
 
     def __call__(self, known: FloatArray) -> FloatArray:
         """Probability of each segment, 0..1; (n,).
@@ -162,16 +187,22 @@ class Calibration:
         Args:
             known: (n, len(NAMES)), as `facts` gives them.
         """
-        return np.asarray(expit(known @ np.array([self.weight.get(name, 0.0) for name in NAMES]) + self.bias))
+        middle, spread = (np.array([of.get(name, usual) for name in NAMES]) for of, usual in ((self.middle, 0.0), (self.spread, 1.0)))
+        most = np.array([FARTHEST if name in self.spread else np.inf for name in NAMES])
+        x = np.clip((known - middle) / spread, -most, most)
+        column = {name: x[:, k] for k, name in enumerate(NAMES)}
+        sums = [value * np.prod([column[part] for part in name.split("*")], axis=0) for name, value in self.weight.items()]
+        return np.asarray(expit(sum(sums, np.full(len(x), self.bias))))
 
     @classmethod
-    def fit(cls, known: FloatArray, true: FloatArray, *, stiffness: float = 1.0) -> "Calibration":
+    def fit(cls, known: FloatArray, true: FloatArray, *, stiffness: float = 1.0, stiffer: float = 10.0) -> "Calibration":
         """The likeliest weights, by Newton's method, drawn a little towards 0.
 
         Args:
             known: (n, len(NAMES)).
             true: (n,) 1 for segments that are cells, 0 for others.
             stiffness: nats that a weight costs which is 1 per standard deviation of its fact.
+            stiffer: the same for products of facts.
 
         Raises:
             ValueError: no true or no false segment to learn from.
@@ -179,15 +210,32 @@ class Calibration:
         if not 0 < true.sum() < len(true):
             raise ValueError(f"{int(true.sum())} of {len(true)} segments are cells: give pictures with both true and false ones")
         middle, spread = known.mean(0), np.maximum(known.std(0), 1e-9)
-        x = np.column_stack([(known - middle) / spread, np.ones(len(known))])
-        w, ridge = np.zeros(x.shape[1]), np.diag([2 * stiffness] * len(NAMES) + [1e-6])
+        facts = np.clip((known - middle) / spread, -FARTHEST, FARTHEST)
+        one, two = np.triu_indices(len(NAMES))
+        x = np.column_stack([facts, facts[:, one] * facts[:, two], np.ones(len(facts))])
+        w, ridge = np.zeros(x.shape[1]), np.diag([2 * stiffness] * len(NAMES) + [2 * stiffer] * len(one) + [1e-6])
         for _ in range(50):
             p = expit(x @ w)
             step = np.linalg.solve((x * (p * (1 - p))[:, None]).T @ x + ridge, x.T @ (true - p) - ridge @ w)
             w = w + step / max(1.0, float(np.abs(step).max()))
-        weight = w[:-1] / spread
-        return cls(dict(zip(NAMES, weight.tolist(), strict=True)), float(w[-1] - weight @ middle))
+        names = [*NAMES, *(f"{NAMES[i]}*{NAMES[j]}" for i, j in zip(one, two, strict=True))]
+        weight = dict(zip(names, w[:-1].tolist(), strict=True))
+        return cls(weight, float(w[-1]), *(dict(zip(NAMES, of.tolist(), strict=True)) for of in (middle, spread)))
+
+    @classmethod
+    def of(cls, described: Mapping[str, Any]) -> "Calibration":
+        """The model that `described` described.
+
+        Raises:
+            ValueError: it speaks of facts that are not known here.
+        """
+        named = {part for table in ("weight", "middle", "spread") for name in described.get(table, ()) for part in name.split("*")}
+        if unknown := sorted(named - set(NAMES)):
+            raise ValueError(f"the calibration of hypotheses speaks of {', '.join(unknown)}, but known are {', '.join(NAMES)}")
+        return cls(**described)
 
     def described(self) -> dict[str, Any]:
         """The model in JSON-able values."""
-        return {"weight": {name: round(value, 4) for name, value in self.weight.items()}, "bias": round(self.bias, 4)}
+        tables = {"weight": self.weight, "middle": self.middle, "spread": self.spread}
+        short = {name: {key: float(f"{value:.5g}") for key, value in table.items()} for name, table in tables.items()}
+        return short | {"bias": round(self.bias, 4)}

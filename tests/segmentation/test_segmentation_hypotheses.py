@@ -180,7 +180,8 @@ def test_facts_are_those_counted_pixel_by_pixel():
     foreground, boundary = rng.uniform(0.2, 0.9, (2, *labels.shape))
     parts = touching(labels, foreground - boundary)
     nodes = [(k,) for k in range(len(parts))] + [(0, 1), (0, 2, 3)]
-    known = dict(zip(NAMES, facts(parts, nodes, foreground, boundary, usual=10.0).T, strict=True))
+    trusted = label(rng.random((12, 12)) > 0.5, connectivity=1)
+    known = dict(zip(NAMES, facts(parts, nodes, foreground, boundary, trusted, usual=10.0).T, strict=True))
     for row, node in enumerate(nodes):
         inside = np.isin(labels, np.array(node) + 1)
         pairs = [((y, x), (y + dy, x + dx)) for y, x in np.ndindex(12, 12) for dy, dx in ((0, 1), (1, 0)) if max(y + dy, x + dx) < 12]
@@ -194,13 +195,18 @@ def test_facts_are_those_counted_pixel_by_pixel():
         frame = np.ones_like(inside)
         frame[1:-1, 1:-1] = False
         assert known["border"][row] == (inside & frame).any()
+        ious = [(inside & (trusted == k)).sum() / (inside | (trusted == k)).sum() for k in range(1, trusted.max() + 1)]
+        assert known["agreed"][row] == pytest.approx(max(ious))
 
 
 def test_a_dip_is_the_deepest_pass_inside_and_a_rise_the_height_over_the_highest_out():
     parts = touching(np.array([[1, 1, 2, 2, 3, 3]]), np.array([[9.0, 4, 5, 8, 7, 9]]))
-    known = facts(parts, [(0,), (0, 1), (1, 2), (0, 1, 2)], np.full((1, 6), 0.5), np.zeros((1, 6)), usual=2.0)
+    known = facts(
+        parts, [(0,), (0, 1), (1, 2), (0, 1, 2)], np.full((1, 6), 0.5), np.zeros((1, 6)), np.array([[0, 1, 1, 1, 2, 2]]), usual=2.0
+    )
     assert known[:, NAMES.index("dip")].tolist() == [0, 4, 1, 5]
     assert known[:, NAMES.index("rise")].tolist() == [5, 2, 5, 9]  # over the ground where nothing is beside it
+    np.testing.assert_allclose(known[:, NAMES.index("agreed")], [1 / 4, 3 / 4, 2 / 4, 3 / 6])
 
 
 # probabilities
@@ -208,14 +214,36 @@ def test_a_dip_is_the_deepest_pass_inside_and_a_rise_the_height_over_the_highest
 
 def test_the_fit_finds_the_odds_that_made_the_data():
     rng = np.random.default_rng(0)
-    known = rng.normal(size=(4000, len(NAMES)))
+    known = rng.normal(size=(20000, len(NAMES)))
     truth = Calibration({"rim": 2.0, "dip": -1.0}, 0.5)
-    true = (rng.random(4000) < truth(known)).astype(float)
+    true = (rng.random(20000) < truth(known)).astype(float)
     found = Calibration.fit(known, true)
     assert found.weight["rim"] == pytest.approx(2, abs=0.2)
     assert found.weight["dip"] == pytest.approx(-1, abs=0.15)
-    assert found.bias == pytest.approx(0.5, abs=0.15)
+    assert np.abs(found(known) - truth(known)).mean() < 0.03
     assert calibration_error(found(known), true) < 0.02 < calibration_error(found(known) ** 3, true)
+    assert max(abs(value) for name, value in found.weight.items() if "*" in name) < 0.2
+    assert Calibration.of(found.described())(known) == pytest.approx(found(known), abs=1e-3)
+
+
+def test_facts_may_count_only_together():
+    rng = np.random.default_rng(1)
+    known = rng.normal(3, 2, size=(4000, len(NAMES)))
+    rim, dip = ((known[:, NAMES.index(name)] - 3) / 2 for name in ("rim", "dip"))
+    true = (rng.random(4000) < 1 / (1 + np.exp(-2 * rim * dip))).astype(float)
+    found = Calibration.fit(known, true)
+    assert found.weight["rim*dip"] == pytest.approx(2, abs=0.2)
+    assert max(abs(found.weight[name]) for name in NAMES) < 0.15
+    assert calibration_error(found(known), true) < 0.03
+    far = np.full((1, len(NAMES)), 3.0)
+    far[0, [NAMES.index("rim"), NAMES.index("dip")]] = 3 + 2 * 4
+    assert found(far) == pytest.approx(found(np.where(far > 3, 1e6, far)))  # beyond four units nothing more is said
+
+
+def test_a_calibration_that_speaks_of_other_facts_is_refused():
+    message = f"the calibration of hypotheses speaks of charm, rind, but known are {', '.join(NAMES)}"
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        calibration_of(Model({"hypotheses": {"weight": {"rind": 1.0, "rim*charm": 1.0}, "bias": 0.0}}))
 
 
 def test_the_calibration_error_by_hand():
@@ -249,7 +277,7 @@ def test_a_model_learns_its_own_probabilities_and_keeps_them():
         picture, truth = discs((12, 12), (12, 12 + apart), rim=rng.uniform(0.6, 0.9) if strong else rng.uniform(0.05, 0.3))
         pairs.append((picture, truth if strong else (truth > 0).astype(int)))
     model = calibrated(Model(), pairs)
-    assert calibration_of(model) == Calibration(**model.about["hypotheses"])
+    assert calibration_of(model) == Calibration.of(model.about["hypotheses"])
     assert Model().about == {}
     for rim, count in ((0.8, 2), (0.1, 1)):
         found = hypotheses(model, discs((12, 12), (12, 22), rim=rim)[0])
