@@ -38,7 +38,9 @@ ROWS = (  # what `summary` shows: a heading, the key, and what the number says
 )
 
 
-def evaluate(result: Source, truth: Source, *, distance: float | None = None, progress: Progress[int] = silent) -> Scores:
+def evaluate(
+    result: Source, truth: Source, *, distance: float | None = None, border: float = 0, progress: Progress[int] = silent
+) -> Scores:
     """Say how good a tracking result is, in the measures of the field.
 
     Result and truth are each a folder of the Cell Tracking Challenge (``01_RES``, ``01_GT``, ``01_GT/TRA``) or a pair
@@ -51,6 +53,9 @@ def evaluate(result: Source, truth: Source, *, distance: float | None = None, pr
         truth: What it is held against.
         distance: For points only: how far apart matched cells may be, physical units. Half the median distance between
             neighbours in the truth when not given.
+        border: Cells of the result that match none of the truth are left out where their centre lies closer than this to the border of the
+            picture, pixels; with labels only. Truths of the Cell Tracking Challenge hold the cells of a field of interest alone: 50 for
+            DIC-C2DH-HeLa, 25 for Fluo-N2DL-HeLa and PhC-C2DL-PSC.
         progress: Wraps the loop over frames.
 
     Returns:
@@ -62,17 +67,21 @@ def evaluate(result: Source, truth: Source, *, distance: float | None = None, pr
     Raises:
         FileNotFoundError: No such folder, or none with a table of tracklets.
         ValueError: Truth and result are not of the same film (another number of frames, another shape), labels and table
-            do not agree, or one side has labels and the other has not.
+            do not agree, one side has labels and the other has not, or the border is negative.
     """
+    if not border >= 0:
+        raise ValueError(f"border must be at least 0 pixels, not {border}")
     sides = [(result, "the result"), (truth, "the truth")]
     without = [name for source, name in sides if isinstance(source, tuple) and source[1] is None]
     if len(without) == 2:
+        if border:
+            raise ValueError(f"border={border:g} is for labels, but these are points: leave it out")
         return measures(match_points(_points(truth, "the truth"), _points(result, "the result"), distance))
     if without:
         raise ValueError(f"{without[0]} has no labels, but the other side has: give labels to both, or (forest, None) for both")
     if distance is not None:
         raise ValueError(f"distance={distance} is for points, but these have labels and are matched by overlap: leave it out")
-    return measures(_match_labels(result, truth, progress))
+    return measures(_match_labels(result, truth, border, progress))
 
 
 def summary(scores: Scores) -> str:
@@ -83,9 +92,9 @@ def summary(scores: Scores) -> str:
     return "\n".join(f"{heading:<{wide}}  {'-' if value is None else f'{value:.4f}':>7}  {note}" for heading, value, note in shown)
 
 
-def _match_labels(result: Source, truth: Source, progress: Progress[int]) -> Matching:
+def _match_labels(result: Source, truth: Source, border: float, progress: Progress[int]) -> Matching:
     here, there = _labelled(truth, "the truth"), _labelled(result, "the result")
-    return match_labels(here, there, _references(truth, len(here[1])), progress=progress)
+    return match_labels(here, there, _references(truth, len(here[1])), border=border, progress=progress)
 
 
 def _labelled(source: Source, name: str) -> tuple[Tracks, Film]:

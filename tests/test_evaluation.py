@@ -13,7 +13,8 @@ from zoo import ZOO, forest, paint
 from lineage.detections import Detections
 from lineage.evaluation import evaluate, summary
 from lineage.forest import Forest
-from lineage.matching import Overlap, match_points, relabelled, tracks_of
+from lineage.matching import Matching, Overlap, Tracks, match_points, relabelled, tracks_of
+from lineage.matching.field import without
 
 KEYS = """SEG DET TRA LNK CT TF BC0 BC1 BC2 BC3 CCA CHOTA HOTA IDF1 MOTA edge_precision edge_recall edge_f1
 division_precision division_recall division_f1 division_precision_1 division_recall_1 division_f1_1 complete_lineages
@@ -91,6 +92,48 @@ def test_unselected_cells_vanish():
     all_of_it = Forest(animal.detections, animal.parent)
     assert evaluate((all_of_it, labels), (animal, labels))["FP"] == 1
     assert evaluate((animal, labels), (all_of_it, labels))["FN"] == 1
+
+
+def test_false_cells_at_the_border_may_be_left_out():
+    labels = np.zeros((3, 20, 30), int)
+    labels[:, 9:12, 13:16] = 1
+    truth = (Forest(Detections.from_labels(labels), [-1, 0, 1]), labels)
+    more = labels.copy()
+    more[0, 0:3, 5:8] = 2  # its centre is a pixel from the border
+    more[1, 1:4, 5:8] = 2
+    more[2, 9:12, 4:7] = 2  # and here five
+    found = (Forest(Detections.from_labels(more), [-1, -1, 0, 1, 2, 3]), more)
+    false = {border: evaluate(found, truth, border=border)["FP"] for border in (0, 1, 1.5, 2, 2.5, 5, 5.5)}
+    assert false == {0: 3, 1: 3, 1.5: 2, 2: 2, 2.5: 1, 5: 1, 5.5: 0}
+    assert perfect(evaluate(found, truth, border=5.5))["n_result_tracklets"] == 1
+    assert evaluate(truth, found, border=20)["FN"] == 3  # the truth is to be found wherever it is
+    assert perfect(evaluate(found, found, border=20))["n_result_tracklets"] == 2
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_without_some_cells_children_come_from_the_nearest_cell_that_is_left(seed):
+    rng = np.random.default_rng(seed)
+    table, last = [], []
+    for label in range(1, rng.integers(2, 9)):
+        mother = int(rng.integers(0, label))
+        begin = int(last[mother - 1] + rng.integers(1, 3)) if mother else int(rng.integers(0, 3))
+        last.append(begin + int(rng.integers(0, 4)))
+        table.append([label, begin, last[-1], mother])
+    tracks = Tracks(np.array(table))
+    lost = np.flatnonzero(rng.random(tracks.n_cells) < 0.4)
+    left = without(Matching(Tracks(np.zeros((0, 4))), tracks, np.zeros(0, int), np.zeros(0, int)), lost).result
+    mother = np.full(tracks.n_cells + 1, -1)
+    mother[tracks.edges[1]] = tracks.edges[0]
+    kept = np.setdiff1d(np.arange(tracks.n_cells), lost)
+    wanted = set()
+    for row, cell in enumerate(kept.tolist()):
+        up = int(mother[cell])
+        while up in lost:
+            up = int(mother[up])
+        if up >= 0:
+            wanted.add((int(np.searchsorted(kept, up)), row))
+    assert set(zip(*(end.tolist() for end in left.edges[:2]), strict=True)) == wanted
+    assert left.frame.tolist() == tracks.frame[kept].tolist()
 
 
 def test_masks_are_read_once_and_never_altered():
@@ -302,6 +345,8 @@ LARGER = paint(ZOO["division"], (30, 40))
         ),
         (PAIR, PAIR, {"distance": 3}, "distance=3 is for points, but these have labels and are matched by overlap: leave it out"),
         ((ZOO["division"], None), (ZOO["division"], None), {"distance": 0}, "distance must be positive, not 0"),
+        ((ZOO["division"], None), (ZOO["division"], None), {"border": 3}, "border=3 is for labels, but these are points: leave it out"),
+        (PAIR, PAIR, {"border": -1}, "border must be at least 0 pixels, not -1"),
         (
             (ZOO["three dimensions"], None),
             (ZOO["division"], None),

@@ -147,9 +147,10 @@ def segment(
 def evaluate(
     result: Annotated[Path, typer.Argument(help="Result folder, such as 01_RES or out/ctc.")],
     truth: Annotated[Path, typer.Argument(help="Truth folder, such as 01_GT.")],
+    border: Annotated[float, typer.Option(help="False cells with a centre so close to the border, in pixels, are left out.")] = 0,
     json_to: Json = None,
 ) -> None:
     """Score a result against the truth."""
     from lineage.evaluation import evaluate as score
 
-    report(score(result, truth, progress=bar), json_to, {"result": str(result), "truth": str(truth)})
+    report(score(result, truth, border=border, progress=bar), json_to, {"result": str(result), "truth": str(truth)})

@@ -10,6 +10,7 @@ import numpy as np
 from lineage.arrays import Array, Film, FloatArray, IntArray, Progress, silent
 from lineage.measure import compact, label_image
 
+from .field import near_border, without
 from .pairs import Matching
 from .tracks import Tracks
 
@@ -18,7 +19,12 @@ References = Callable[[int], Sequence[tuple[int | None, Array]]]
 
 
 def match_labels(
-    truth: tuple[Tracks, Film], result: tuple[Tracks, Film], references: References | None = None, *, progress: Progress[int] = silent
+    truth: tuple[Tracks, Film],
+    result: tuple[Tracks, Film],
+    references: References | None = None,
+    *,
+    border: float = 0,
+    progress: Progress[int] = silent,
 ) -> Matching:
     """Match by overlap: a result cell is the partner of a truth cell when it covers more than half of its pixels.
 
@@ -28,6 +34,7 @@ def match_labels(
         truth: A table and the film of its labels.
         result: Likewise.
         references: Annotated images of each frame, for SEG. None: the truth labels themselves.
+        border: Result cells that are nobody's partner and whose centre lies closer to the border of the picture are left out, pixels.
         progress: Wraps the loop over frames.
 
     Raises:
@@ -43,12 +50,16 @@ def match_labels(
             raise ValueError(f"{side.name} has the tracklet {side.table[over.argmax()].tolist()}, but its film has {len(labels)} frames")
     pairs: list[tuple[IntArray, IntArray]] = [(np.zeros(0, np.int64),) * 2]
     jaccard: list[FloatArray] = [np.zeros(0)]
+    outside = [np.zeros(0, np.int64)]
     for t in progress(range(len(film)), "matching"):
         image, mask = label_image(film[t], t), label_image(masks[t], t)
         _same_shape(image, mask, t, (tracks.name, others.name))
         overlap = Overlap.of(image, mask)
         cells = _cells_of(tracks, t, overlap.labels), _cells_of(others, t, overlap.others)
         pairs.append((cells[0][overlap.row], cells[1][overlap.column]))
+        if border:
+            alone = np.setdiff1d(near_border(mask, border), overlap.others[overlap.column])
+            outside.append(cells[1][np.searchsorted(overlap.others, alone)])
         if references is None:
             jaccard.append(overlap.jaccard)
             continue
@@ -57,7 +68,8 @@ def match_labels(
             _same_shape(reference, seen, t, ("the segmentation truth", others.name))
             jaccard.append(Overlap.of(label_image(reference, t), seen).jaccard)
     left, right = (np.concatenate(column) for column in zip(*pairs, strict=True))
-    return Matching(tracks, others, left, right, np.concatenate(jaccard))
+    found = Matching(tracks, others, left, right, np.concatenate(jaccard))
+    return without(found, np.concatenate(outside)) if border else found
 
 
 @dataclass(frozen=True, eq=False)
