@@ -1,6 +1,7 @@
 """Let the solver choose among segmentations, against the single one, on real films.
 
     CYTOLINEAGE_DATA=... python benchmarks/hypotheses.py [--films Fluo-N2DH-SIM+] [--model nuclei-2d]
+    CYTOLINEAGE_DATA=... python benchmarks/hypotheses.py --films DIC-C2DH-HeLa PhC-C2DL-PSC --model cells-phase-2d
     CYTOLINEAGE_DATA=... python benchmarks/hypotheses.py --fit
 
 ``--fit`` prints the calibration fitted to a third of the training nuclei and to the first halves of the films, and the calibration error
@@ -23,18 +24,20 @@ import segmentation
 from lineage.evaluation import evaluate
 from lineage.films import open_film
 from lineage.pipeline.choosing import linked_hypotheses
-from segmentation.hypotheses import Calibration, Candidates, calibration_error, from_said
-from segmentation.hypotheses.finding import calibration_of
+from segmentation.hypotheses import SEARCH, Calibration, Candidates, calibration_error, calibration_of, fitting, from_said
 from segmentation.training import split
 
-FILMS = ("Fluo-N2DL-HeLa", "Fluo-N2DH-SIM+")
+FILMS = {"Fluo-N2DL-HeLa": 25, "Fluo-N2DH-SIM+": 0, "DIC-C2DH-HeLa": 50, "PhC-C2DL-PSC": 25}  # and at what border the truth ends, pixels
+NUCLEI = ("Fluo-N2DL-HeLa", "Fluo-N2DH-SIM+")
 SHOWN = ("SEG", "DET", "TRA", "LNK", "CHOTA", "division_f1", "n_complete_lineages")
 
 
-def show(name: str, scores: dict[str, object], seconds: float, note: str = "") -> None:
-    """Print one line of the table."""
-    values = (f"{value:.4f}" if isinstance(value := scores[key], float) else str(value) for key in SHOWN)
-    print(f"{name:32}", *(f"{value:>8}" for value in values), f"{seconds:7.1f} s", note)
+def show(name: str, found: tuple[object, object], truth: Path, border: int, note: str) -> None:
+    """Print one line of the table, and one more for the cells inside the field that the truth is of."""
+    for where, width in (("", 0), (f", {border} px from the border", border))[: 1 + (border > 0)]:
+        scores = evaluate(found, truth, border=width)
+        values = (f"{value:.4f}" if isinstance(value := scores[key], float) else str(value) for key in SHOWN)
+        print(f"{name + where:52}", *(f"{value:>8}" for value in values), "" if width else note, flush=True)
 
 
 def compare(folder: Path, name: str) -> None:
@@ -43,13 +46,14 @@ def compare(folder: Path, name: str) -> None:
     film = open_film(folder / "01")
     said = [model.probabilities(film[t]) for t in range(len(film))]
     labels = [model.decoder(each) for each in said]
-    found = [from_said(s, model.decoder.channels, [one], calibration_of(model)) for s, one in zip(said, labels, strict=True)]
+    how = {"calibration": calibration_of(model), "search": fitting(SEARCH, model.decoder)}
+    found = [from_said(s, model.decoder.channels, [one], **how) for s, one in zip(said, labels, strict=True)]
     truth = folder / "01_GT"
     for way, masks in (("single", labels), ("likeliest", [segments.labels() for segments in found])):
         began = time.process_time()
         forest = lineage.link(masks, film)
         seconds = time.process_time() - began
-        show(f"{folder.name} {way}", evaluate((forest, masks), truth), seconds)
+        show(f"{folder.name} {way}", (forest, masks), truth, FILMS[folder.name], f"{seconds:7.1f} s")
     each = iter(found)
     with tempfile.TemporaryDirectory() as place:
         began = time.process_time()
@@ -58,7 +62,8 @@ def compare(folder: Path, name: str) -> None:
         seconds = time.process_time() - began
         masks = [chosen[t] for t in range(len(film))]
     cells = max(len(forest), 1)
-    show(f"{folder.name} hypotheses", evaluate((forest, masks), truth), seconds, f"{sum(map(len, found)) / cells:.2f} a cell")
+    note = f"{seconds:7.1f} s, {sum(map(len, found)) / cells:.2f} a cell"
+    show(f"{folder.name} hypotheses", (forest, masks), truth, FILMS[folder.name], note)
 
 
 def examples(model: object, files: object, step: int = 1) -> tuple[np.ndarray, np.ndarray]:
@@ -67,7 +72,7 @@ def examples(model: object, files: object, step: int = 1) -> tuple[np.ndarray, n
     for i in range(0, len(files), step):
         image, labels = files[i]
         said = model.probabilities(image)
-        candidates = Candidates.of(said, model.decoder.channels, [model.decoder(said)])
+        candidates = Candidates.of(said, model.decoder.channels, [model.decoder(said)], search=fitting(SEARCH, model.decoder))
         iou = candidates.overlap(labels)
         known.append(candidates.known[~np.isnan(iou)])
         true.append((iou[~np.isnan(iou)] >= 0.5).astype(float))
@@ -77,7 +82,7 @@ def examples(model: object, files: object, step: int = 1) -> tuple[np.ndarray, n
 def fit(data: Path, name: str) -> None:
     """Fit the calibration, print it, and say how well it holds."""
     model = segmentation.load(name)
-    parts = [split(data / "nuclei" / "train"), *(split(data / "ctc" / name / "01") for name in FILMS)]
+    parts = [split(data / "nuclei" / "train"), *(split(data / "ctc" / name / "01") for name in NUCLEI)]
     learned = [examples(model, part.train, 3) for part in parts]
     calibration = Calibration.fit(np.concatenate([known for known, _ in learned]), np.concatenate([true for _, true in learned]))
     print(calibration.described())
@@ -91,7 +96,7 @@ def fit(data: Path, name: str) -> None:
 def main() -> int:
     """Run it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--films", nargs="+", default=FILMS, choices=FILMS)
+    parser.add_argument("--films", nargs="+", default=NUCLEI, choices=FILMS)
     parser.add_argument("--model", default="nuclei-2d", help="a shipped name or a weights file")
     parser.add_argument("--fit", action="store_true", help="fit the calibration instead")
     options = parser.parse_args()
@@ -102,7 +107,7 @@ def main() -> int:
     if options.fit:
         fit(data, options.model)
         return 0
-    print(f"{'':32}", *(f"{key[:8]:>8}" for key in SHOWN))
+    print(f"{'':52}", *(f"{key[:8]:>8}" for key in SHOWN))
     for name in options.films:
         compare(data / "ctc" / name, options.model)
     return 0

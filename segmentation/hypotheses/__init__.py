@@ -7,7 +7,18 @@ Choosing among nested segments while linking: Turetken et al., 2017; Jug et al.,
 """
 
 from .facts import NAMES, Calibration
-from .finding import SEARCH, Candidates, Search, calibrated, calibration_error, calibration_of, from_said, hypotheses, is_calibrated
+from .finding import (
+    SEARCH,
+    Candidates,
+    Search,
+    calibrated,
+    calibration_error,
+    calibration_of,
+    fitting,
+    from_said,
+    hypotheses,
+    is_calibrated,
+)
 from .segments import Segments
 
 __all__ = [
@@ -20,6 +31,7 @@ __all__ = [
     "calibrated",
     "calibration_error",
     "calibration_of",
+    "fitting",
     "from_said",
     "hypotheses",
     "is_calibrated",

@@ -111,7 +111,7 @@ def hypotheses(model: Model, image: AnyArray, *, views: bool = False, others: Se
     for axis in spatial:
         mirrored = model.decoder(np.asarray(model.probabilities(np.flip(image, axis))))
         labels.append(np.flip(mirrored, axis - image.ndim))
-    return from_said(said, channels, [*labels, *others], calibration_of(model), search=_fitting(search, model.decoder))
+    return from_said(said, channels, [*labels, *others], calibration_of(model), search=fitting(search, model.decoder))
 
 
 def from_said(
@@ -259,7 +259,7 @@ def calibrated(model: M, pairs: Sequence[tuple[AnyArray, IntArray]], *, search: 
     Raises:
         ValueError: no true or no false segment to learn from.
     """
-    search = _fitting(search, model.decoder)
+    search = fitting(search, model.decoder)
     known: list[FloatArray] = [np.zeros((0, len(NAMES)))]
     true: list[FloatArray] = [np.zeros(0)]
     for image, labels in pairs:
@@ -287,7 +287,7 @@ def calibration_error(score: FloatArray, true: FloatArray, *, bins: int = 10) ->
     return float(np.abs(off).sum() / max(len(score), 1))
 
 
-def _fitting(search: Search, decoder: Any) -> Search:  # noqa: ANN401 - any of the decoders
+def fitting(search: Search, decoder: Any) -> Search:  # noqa: ANN401 - any of the decoders
     """The search with the decoder's own smallest size, if it has one."""
     return replace(search, smallest=int(getattr(decoder, "smallest", search.smallest)))
 
