@@ -115,12 +115,12 @@ def _outcome(done: Any, gaps: str = "split", *, to_stderr: bool = False) -> None
     from lineage.formats.shared_masks import said
 
     forest, certificate = done.forest, done.forest.certificate
-    bridged = int((forest.gap > 0).sum())
+    bridged, among = int((forest.gap > 0).sum()), forest.record.get("hypotheses")
     lines = [
         f"{int(forest.selected.sum())} cells in {forest.detections.n_frames} frames, "
         f"{len(forest.roots)} lineages, {len(forest.divisions)} divisions"
         + (f", {bridged} link{'s' * (bridged != 1)} over missed frames" if bridged else ""),
-        *([f"chosen among {chosen['segments']} segments where there was doubt"] if (chosen := forest.record.get("hypotheses")) else []),
+        *([f"chosen among {among['segments']} segments where there was doubt"] if among and among["segments"] > among["chosen"] else []),
         *([f"{together} (in the masks of ctc)"] if (together := said(forest, cut=gaps == "fill")) else []),
         f"cost {certificate.objective:.3f} nats, lower bound {certificate.bound:.3f}, gap {certificate.gap:.2g} "
         f"({certificate.status}, {certificate.solver}{f', {certificate.seconds:.1f} s' if certificate.seconds else ''})",
