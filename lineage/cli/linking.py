@@ -52,7 +52,7 @@ def track(
     interval: Annotated[float | None, typer.Option(help="Seconds between frames; what the file says when not given.")] = None,
     segment: Segment = None,
     hypotheses: Annotated[
-        bool | None, typer.Option("--hypotheses/--no-hypotheses", help="Let the solver choose among segmentations; 2D weights of ours do.")
+        bool | None, typer.Option("--hypotheses/--no-hypotheses", help="Let the solver choose among segmentations; shipped weights do.")
     ] = None,
     denoise: Annotated[str | None, typer.Option(help="Denoise the film first: a shipped denoiser or a weights file.")] = None,
     holes: Annotated[bool | None, typer.Option("--holes/--no-holes", help="What is missing of a film in Zarr is blank, not lost.")] = None,

@@ -195,7 +195,7 @@ def test_a_trained_model_knows_how_probable_its_segments_are_and_forgets_it_when
             tifffile.imwrite(tmp_path / kind / f"{t:02}.tif", picture)
     train_segmentation([tmp_path], tmp_path / "m.safetensors", validation=0.9, config=UNetConfig(width=4, depth=2), **QUICK | {"steps": 20})
     model = load(tmp_path / "m.safetensors")
-    assert is_calibrated(model) and set(model.about["hypotheses"]) == {"weight", "bias"}
+    assert is_calibrated(model) and set(model.about["hypotheses"]) == {"weight", "bias", "middle", "spread"}
     few = split(tmp_path, 0.1)
     assert not is_calibrated(model.finetune([few.train], schedule=Schedule(steps=1), feed=Feed(count=1, side=16)))
     train_segmentation([tmp_path], tmp_path / "few.safetensors", validation=0.1, init=tmp_path / "m.safetensors", **QUICK)
