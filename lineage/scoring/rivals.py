@@ -37,14 +37,14 @@ def only_likeliest(detections: Detections) -> FloatArray:
 def selection(detections: Detections, worth: float, size: Trait | None = None) -> FloatArray:
     """Cost of choosing each detection, nats; (n,).
 
-    A link between two true cells is worth some nats. But two halves of a cell follow each other faithfully too, and would earn more than
-    the whole does. So the parts of a larger rival are charged what they would earn too much: times ``worth`` the part of the rival's area
-    that they leave to others, which adds up to the same for each part beyond the first. It is less than a whole link: the lines
-    between parts waver, and large cells overlap with themselves better than small ones. (Measured in simulated films: of 9.7 nats,
-    halves of a cell earn 3 to 6 beyond the whole, two true cells 5 to 7 beyond their union, so that links hardly tell the one from
-    the other.) And a link between two cells of the same odd size is worth more than others, since hardly any other cell has it; but two
-    cells in one have an odd size in every frame. So rivals are charged how odd their size is. Detections that are more likely than
-    not and have no rival are believed.
+    A link between two true cells is worth some nats. But two halves of a cell follow each other faithfully too, and would earn more
+    than the whole does. So the parts of a larger rival are charged what they would earn too much, ``_EARNED`` of ``worth``, times the
+    part of the rival's area that they leave to others, which adds up to one such charge for each part beyond the first. It is less than
+    a link: the lines between parts waver, and large cells overlap with themselves better than small ones. (Measured in simulated films:
+    of 9.7 nats, halves of a cell earn 3 to 6 beyond the whole, two true cells 5 to 7 beyond their union, so that links hardly tell the
+    one from the other.) And a link between two cells of the same odd size is worth more than others, since hardly any other cell has
+    it; but two cells in one have an odd size in every frame. So rivals are charged how odd their size is. Detections that are more
+    likely than not and have no rival are believed.
 
     Args:
         detections: With the columns ``select_cost`` and, where some exclude others, ``area``.

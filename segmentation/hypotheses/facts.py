@@ -10,7 +10,7 @@ from scipy.special import expit, logit
 
 from segmentation.arrays import FloatArray, IntArray
 
-from .parts import Parts, membership
+from .parts import Parts, agreement, membership
 
 FARTHEST = 4.0  # units from the middle, beyond which a fact says no more
 NAMES = (
@@ -77,7 +77,7 @@ def facts(
         np.maximum(relative, 0),
         np.log(np.diff(member.indptr)),
         (member @ of_parts(_frame(parts.labels.shape)) > 0).astype(float),
-        _agreed(member, parts.labels, trusted, size),
+        _agreed(member, parts.labels, trusted),
     )
     return np.stack(columns, axis=1)
 
@@ -119,18 +119,11 @@ def _fill(member: sparse.csr_array, labels: IntArray, size: FloatArray) -> Float
     return size / (ball * np.sqrt(np.maximum(np.linalg.det(second), 1e-12)))
 
 
-def _agreed(member: sparse.csr_array, labels: IntArray, trusted: IntArray, size: FloatArray) -> FloatArray:
+def _agreed(member: sparse.csr_array, labels: IntArray, trusted: IntArray) -> FloatArray:
     """IoU of each node with the cell of another segmentation that it agrees with most, 0 where there is none; (n,)."""
-    joint = sparse.csr_array(
-        sparse.coo_array(
-            (np.ones(labels.size), (labels.ravel(), trusted.ravel())), shape=(member.shape[1] + 1, int(trusted.max(initial=0)) + 1)
-        )
-    )
-    shared = sparse.coo_array(member @ joint[1:])
-    real = shared.col > 0
-    row, both = shared.row[real], shared.data[real]
-    found = np.zeros(len(size))
-    np.maximum.at(found, row, both / (size[row] + np.bincount(trusted.ravel())[shared.col[real]] - both))
+    row, _, iou = agreement(labels, member, trusted)
+    found = np.zeros(member.shape[0])
+    np.maximum.at(found, row, iou)
     return found
 
 
@@ -227,11 +220,16 @@ class Calibration:
         """The model that `described` described.
 
         Raises:
-            ValueError: it speaks of facts that are not known here.
+            ValueError: it is damaged, or speaks of facts that are not known here.
         """
-        named = {part for table in ("weight", "middle", "spread") for name in described.get(table, ()) for part in name.split("*")}
-        if unknown := sorted(named - set(NAMES)):
+        tables = [described.get(name, {}) for name in ("weight", "middle", "spread")]
+        if not all(isinstance(table, Mapping) for table in tables) or set(described) - {"weight", "bias", "middle", "spread"}:
+            raise ValueError("the calibration of hypotheses is damaged: it is no tables of weight, middle and spread, and a bias")
+        if unknown := sorted({part for table in tables for name in table for part in name.split("*")} - set(NAMES)):
             raise ValueError(f"the calibration of hypotheses speaks of {', '.join(unknown)}, but known are {', '.join(NAMES)}")
+        numbers = [described.get("bias"), *(value for table in tables for value in table.values())]
+        if not all(isinstance(value, (int, float)) and np.isfinite(value) for value in numbers) or min(tables[2].values(), default=1) <= 0:
+            raise ValueError("the calibration of hypotheses is damaged: all of its numbers must be finite, and spreads positive")
         return cls(**described)
 
     def described(self) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from segmentation.arrays import AnyArray, FloatArray, IntArray
 from segmentation.normalise import is_constant
 
 from .facts import NAMES, Calibration, facts
-from .parts import Parts, covered, finest, membership, merge_tree, refined, touching
+from .parts import Parts, agreement, covered, finest, membership, merge_tree, refined, touching
 from .segments import Segments
 
 DEPTH = ("distance", "depth")  # what decoders call the distance to the rim
@@ -181,21 +181,14 @@ class Candidates:
             truth: label picture; pixels < 0 are unknown, and candidates that lie there for the most part get NaN.
         """
         labels, n, m = self.parts.labels, len(self.nodes), len(self.parts)
-        cell, inverse = np.unique(np.maximum(truth, 0), return_inverse=True)
-        joint = sparse.csr_array(
-            sparse.coo_array((np.ones(labels.size), (labels.ravel(), inverse.ravel())), shape=(m + 1, len(cell)))
-        )  # parts x cells; the first cell is the background where there is one
         member = membership(self.nodes, m)
         size = member @ np.bincount(labels.ravel(), minlength=m + 1)[1:]
         lost = member @ np.bincount(labels.ravel(), (truth < 0).ravel(), m + 1)[1:]
-        shared = sparse.coo_array(member @ joint[1:])
-        real = cell[shared.col] > 0
-        row, col, both = shared.row[real], shared.col[real], shared.data[real]
-        iou = both / (size[row] + np.asarray(joint.sum(0)).ravel()[col] - both)
-        best = np.zeros(len(cell))
-        np.maximum.at(best, col, iou)
+        row, cell, iou = agreement(labels, member, truth)
+        best = np.zeros(int(cell.max(initial=0)) + 1)
+        np.maximum.at(best, cell, iou)
         found = np.zeros(n)
-        mine = iou >= best[col]
+        mine = iou >= best[cell]
         np.maximum.at(found, row[mine], iou[mine])
         return np.where(2 * lost > size, np.nan, found)
 

@@ -158,6 +158,27 @@ def membership(nodes: Sequence[tuple[int, ...]], m: int) -> sparse.csr_array:
     return sparse.csr_array((np.ones(len(columns)), columns, ends), (len(nodes), m))
 
 
+def agreement(parts: IntArray, member: sparse.csr_array, other: IntArray) -> tuple[IntArray, IntArray, FloatArray]:
+    """IoU of every node with every cell of another segmentation that it shares a pixel with.
+
+    Args:
+        parts: ([Z,] Y, X), 0 = background.
+        member: (n, m), see `membership`.
+        other: same shape; labels > 0 are cells.
+
+    Returns:
+        Node, place of the label among those that occur, and IoU of each such pair; (p,) each.
+    """
+    cell, inverse = np.unique(np.maximum(other, 0), return_inverse=True)
+    shape = (member.shape[1] + 1, len(cell))
+    joint = sparse.csr_array(sparse.coo_array((np.ones(parts.size), (parts.ravel(), inverse.ravel())), shape=shape))
+    shared = sparse.coo_array(member @ joint[1:])
+    real = cell[shared.col] > 0
+    row, col, both = shared.row[real], shared.col[real], shared.data[real]
+    size = member @ np.bincount(parts.ravel(), minlength=shape[0])[1:]
+    return row, col, both / (size[row] + np.asarray(joint.sum(0)).ravel()[col] - both)
+
+
 def _root(root: list[int], k: int) -> int:
     while root[k] != k:
         root[k] = root[root[k]]

@@ -284,6 +284,22 @@ def test_a_model_learns_its_own_probabilities_and_keeps_them():
         assert len(found.best()) == count
 
 
+@pytest.mark.parametrize(
+    ("kept", "message"),
+    [
+        ({"weight": [1.0], "bias": 0.0}, "it is no tables of weight, middle and spread, and a bias"),
+        ({"weight": {}, "bias": 0.0, "more": 1}, "it is no tables of weight, middle and spread, and a bias"),
+        ({"weight": {}}, "all of its numbers must be finite, and spreads positive"),
+        ({"weight": {"rim": "high"}, "bias": 0.0}, "all of its numbers must be finite, and spreads positive"),
+        ({"weight": {"rim": float("nan")}, "bias": 0.0}, "all of its numbers must be finite, and spreads positive"),
+        ({"weight": {}, "bias": 0.0, "spread": {"rim": 0.0}}, "all of its numbers must be finite, and spreads positive"),
+    ],
+)
+def test_a_damaged_calibration_is_refused(kept, message):
+    with pytest.raises(ValueError, match=f"^the calibration of hypotheses is damaged: {re.escape(message)}$"):
+        calibration_of(Model({"hypotheses": kept}))
+
+
 # the whole
 
 
