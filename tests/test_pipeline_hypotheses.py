@@ -125,6 +125,9 @@ def test_a_single_segmentation_loses_what_hypotheses_recover(film, model, tmp_pa
     forest = lineage.read(tmp_path / "both" / "lineages.csv")
     assert (forest.selected.all(), forest.detections.conflicts, "probability" in forest.detections.columns) == (True, (), True)
     assert json.loads((tmp_path / "both" / "run.json").read_text())["settings"]["hypotheses"] is True
+    sure = forest.detections.columns["link_confidence"]  # every link says how probable it is
+    np.testing.assert_array_equal(np.isfinite(sure), forest.parent >= 0)
+    assert 0.5 < sure[forest.parent >= 0].min() <= sure[forest.parent >= 0].max() <= 1
 
 
 def test_in_memory_too(film, model):

@@ -90,7 +90,7 @@ def linked_hypotheses(  # noqa: PLR0913 - all but two by keyword only
     labels = kept(_painted(forest, masks), film.shape, folder)
     del masks
     (folder / PIXELS).unlink()
-    return _chosen(forest, cells), labels
+    return chosen(forest, len(cells.conflicts)), labels
 
 
 def gathered(
@@ -132,16 +132,21 @@ def _painted(forest: Forest, masks: Masks) -> Iterator[Array]:
         yield picture.reshape(masks.shape[1:])
 
 
-def _chosen(forest: Forest, cells: Detections) -> Forest:
-    """The forest over the chosen segments alone."""
-    rows = np.flatnonzero(forest.selected)
+def chosen(forest: Forest, sets: int) -> Forest:
+    """The forest over the chosen segments alone.
+
+    Args:
+        forest: Over all segments.
+        sets: How many sets of them there are of which at most one is real, for the record.
+    """
+    cells, rows = forest.detections, np.flatnonzero(forest.selected)
     number = np.full(len(forest) + 1, -1)
     number[rows] = np.arange(len(rows))
-    columns = {name: column[rows] for name, column in cells.columns.items() if name not in (COST, LIKELIEST)}
-    counted = {"segments": len(cells), "sets": len(cells.conflicts), "chosen": len(rows)}
+    columns = {name: column for name, column in cells.columns.items() if name not in (COST, LIKELIEST)}
+    counted = {"segments": len(cells), "sets": sets, "chosen": len(rows)}
     return replace(
         forest.with_record(hypotheses=counted),
-        detections=replace(cells.take(rows), columns=columns),
+        detections=replace(cells, columns=columns, conflicts=()).take(rows),
         parent=number[forest.parent[rows]],
         selected=np.ones(len(rows), bool),
         link_cost=forest.link_cost[rows],
