@@ -90,6 +90,19 @@ def test_without_pairs_costs_or_links():
     assert len(link_confidence(none, {"link": np.zeros(0)}, Forest(none.detections, np.zeros(0, int)))) == 0
 
 
+def test_what_is_not_believed_is_no_way_out():
+    """A rival of a cell, which is as near, and a cell nobody believes in before it make its link no less probable."""
+    frame, y = np.array([0, 0, 1, 1]), np.array([0.0, 9, 0, 0])
+    cells = Detections(frame, np.column_stack([y, y]), np.arange(4), conflicts=[[2, 3]])
+    graph = CandidateGraph(cells, [0, 0, 1], [2, 3, 2])
+    believed = Forest(cells, [-1, -1, 0, -1], selected=[True, False, True, False])
+    ends = {"appear": np.full(4, 3.0), "disappear": np.full(4, 3.0), "divide": np.full(4, 3.0)}
+    beside = link_confidence(graph, ends | {"link": np.array([-2.0, -2, -2])}, believed)
+    alone = link_confidence(graph.keep(np.array([0])), ends | {"link": np.array([-2.0])}, believed)
+    np.testing.assert_array_equal(beside, alone)
+    assert beside[2] > 0.95
+
+
 def test_two_cells_that_could_be_swapped_are_doubtful_and_one_alone_is_not():
     labels = np.zeros((4, 40, 90), int)
     for t in range(4):

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from lineage.arrays import FloatArray, IntArray
+from lineage.arrays import BoolArray, FloatArray, IntArray
 from lineage.forest import Forest
 from lineage.graph import CandidateGraph
 
@@ -51,6 +51,7 @@ class _Changes:
         children: How many it has; int (n,).
         sister: The other child of its parent, or -1; int (n,).
         only: A child of it, or -1; int (n,).
+        there: Whether it is believed; bool (n,). The others are no cells that a change could reach.
     """
 
     graph: CandidateGraph
@@ -64,6 +65,7 @@ class _Changes:
     children: IntArray
     sister: IntArray
     only: IntArray
+    there: BoolArray
 
     @classmethod
     def of(cls, graph: CandidateGraph, costs: Mapping[str, Any], forest: Forest) -> _Changes:
@@ -83,7 +85,8 @@ class _Changes:
         appear, disappear, divide = (np.asarray(costs.get(name, np.zeros(n)), float) for name in ("appear", "disappear", "divide"))
         pairs = (np.asarray(key[order], np.int64), np.asarray(pair, float)[order])
         cost, children = np.asarray(costs["link"], float), np.bincount(mother, minlength=n)
-        return cls(graph, cost, appear, disappear, divide, pairs, costs.get("other_pairs", 0.0), link, children, sister, only)
+        others = costs.get("other_pairs", 0.0)
+        return cls(graph, cost, appear, disappear, divide, pairs, others, link, children, sister, only, forest.selected)
 
     def appear(self) -> tuple[IntArray, FloatArray]:
         """The child appears, and its parent ends or has one child less."""
@@ -93,7 +96,8 @@ class _Changes:
     def other_parent(self) -> list[tuple[IntArray, FloatArray]]:
         """The child goes to another parent, which had ended or now divides."""
         graph = self.graph
-        edge = np.flatnonzero((self.link[graph.target] >= 0) & (self.link[graph.target] != np.arange(len(graph))))
+        other = (self.link[graph.target] >= 0) & (self.link[graph.target] != np.arange(len(graph)))
+        edge = np.flatnonzero(other & self.there[graph.source])
         child, parent = graph.target[edge], graph.source[edge]
         spare, single = self.children[parent] == 0, self.children[parent] == 1
         ended, one = edge[spare], edge[single]
@@ -105,7 +109,7 @@ class _Changes:
     def other_child(self) -> list[tuple[IntArray, FloatArray]]:
         """The parent takes a cell that had no parent in place of the child, which appears."""
         graph = self.graph
-        edge = np.flatnonzero((self.link[graph.target] < 0) & (self.children[graph.source] > 0))
+        edge = np.flatnonzero((self.link[graph.target] < 0) & self.there[graph.target] & (self.children[graph.source] > 0))
         gain = self.cost[edge] - self.appear_cost[graph.target[edge]]
         ways = []
         left = self.only[graph.source[edge]]
