@@ -102,7 +102,7 @@ class Settings:
             for 2D films, for 3D ones ``nuclei-3d`` where it is shipped and else ``classical``.
         hypotheses: Whether ``track`` lets the solver choose among several segmentations where there is doubt. When not given it does where
             it segments with a network that knows how probable its segments are, as the shipped ones do: not with masks that are
-            given, ``merges``, frames of more than 16 million pixels, or films that are worked on in pieces.
+            given, ``merges``, or frames of more than 16 million pixels.
         edges: Learned scores of links that count beside the film's own model: the name of shipped weights, a weights file, or ``always``
             for ``edges-2d`` or ``edges-3d``; with ``auto`` the film decides: ``edges-2d`` on masks in 2D whose links they explain
             better than the film's own model does; none when empty.

@@ -239,8 +239,8 @@ def test_two_runs_do_not_share_a_folder(place):
 
 
 def test_what_needs_the_film_whole_is_refused(place):
-    with pytest.raises(ValueError, match=r"^hypotheses cannot be used on a film in pieces"):
-        pipeline.run(place / "film.zarr", place / "out", settings=Settings(hypotheses=True), resources=IN_PIECES)
+    with pytest.raises(ValueError, match=r"^merges cannot be used on a film in pieces"):
+        pipeline.run(place / "film.zarr", place / "out", settings=Settings(merges=True), resources=IN_PIECES)
     assert not (place / "out").exists()
     assert not (place / "out.pieces" / "frames").exists()
 

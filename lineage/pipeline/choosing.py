@@ -14,7 +14,7 @@ from lineage.arrays import Array, IntArray, Progress, is_large
 from lineage.detections import Detections, Masks
 from lineage.films import OpenedFilm
 from lineage.forest import Forest
-from lineage.linking import link
+from lineage.linking import candidate_graph, link_graph
 from lineage.measure import measure_pixels
 from lineage.scoring.rivals import COST, LIKELIEST
 from lineage.settings import Settings
@@ -86,8 +86,8 @@ def linked_hypotheses(  # noqa: PLR0913 - all but two by keyword only
         The lineages over the chosen segments alone, with the column ``probability``, and the film of their labels.
     """
     cells, masks = gathered(film, guess, scale=scale, interval=interval, folder=folder, progress=progress)
-    forest = link(cells, settings=settings, masks=masks, progress=progress)
-    labels = kept(_painted(forest, masks), film.shape, folder)
+    forest = link_graph(candidate_graph(cells, masks, settings, progress=progress), settings)
+    labels = kept(_film_of(forest, masks), film.shape, folder)
     del masks
     (folder / PIXELS).unlink()
     return chosen(forest, len(cells.conflicts)), labels
@@ -100,36 +100,51 @@ def gathered(
 
     A detection's label is the number of its segment in its frame, from 1.
     """
-    sizes = np.asarray(scale, float)
     tables: list[dict[str, Array]] = []
     conflicts: list[IntArray] = []
     counts = [np.zeros(1, np.int64)]
     first = 0
     with (folder / PIXELS).open("wb") as file:
         for t, segments in each(film, guess, progress):
-            n = len(segments)
-            best = np.isin(np.arange(n), segments.best())
-            facts = measure_pixels(segments.pixels, segments.owner, n, segments.shape, sizes, intensity=film[t])
-            tables.append({"label": np.arange(1, n + 1), **facts, COST: segments.cost, LIKELIEST: best, "probability": segments.score})
+            tables.append(tabled(segments, film[t], scale))
             conflicts += [first + rows for rows in segments.conflicts]
             counts.append(segments.size)
             segments.pixels.astype(np.int64).tofile(file)
-            first += n
+            first += len(segments)
     ends = np.cumsum(np.concatenate(counts))
     pixels: IntArray = np.memmap(folder / PIXELS, np.int64, "r") if ends[-1] else np.zeros(0, np.int64)
     cells = Detections.from_tables(tables, len(film.shape) - 1, scale)
     return replace(cells, conflicts=conflicts, interval=interval), Masks(film.shape, pixels, ends)
 
 
-def _painted(forest: Forest, masks: Masks) -> Iterator[Array]:
+def tabled(segments: Any, image: Array, scale: Sequence[float]) -> dict[str, Array]:  # noqa: ANN401 - segmentation.hypotheses.Segments
+    """What is measured of the n segments of a frame, what choosing each costs by itself, and the likeliest choice; columns (n,)."""
+    n = len(segments)
+    best = np.isin(np.arange(n), segments.best())
+    facts = measure_pixels(segments.pixels, segments.owner, n, segments.shape, np.asarray(scale, float), intensity=image)
+    return {"label": np.arange(1, n + 1), **facts, COST: segments.cost, LIKELIEST: best, "probability": segments.score}
+
+
+def painted(masks: Masks, rows: slice, label: Array) -> Array:
+    """The label image of a frame, uint32.
+
+    Args:
+        masks: Of all segments.
+        rows: Those of the frame.
+        label: What each of the film's is painted with, 0 where it is not chosen; those that are chosen are disjoint.
+    """
+    picture = np.zeros(int(np.prod(masks.shape[1:])), np.uint32)
+    pixels, owner = masks.at(rows)
+    chosen = label[owner] > 0
+    picture[pixels[chosen]] = label[owner[chosen]]
+    return picture.reshape(masks.shape[1:])
+
+
+def _film_of(forest: Forest, masks: Masks) -> Iterator[Array]:
     """The label image of each frame: the chosen segments, disjoint since a shared pixel makes a conflict."""
     label = np.where(forest.selected, forest.detections.label, 0).astype(np.uint32)
     for t in range(masks.shape[0]):
-        picture = np.zeros(int(np.prod(masks.shape[1:])), np.uint32)
-        pixels, rows = masks.at(forest.detections.at(t))
-        chosen = label[rows] > 0
-        picture[pixels[chosen]] = label[rows[chosen]]
-        yield picture.reshape(masks.shape[1:])
+        yield painted(masks, forest.detections.at(t), label)
 
 
 def chosen(forest: Forest, sets: int) -> Forest:

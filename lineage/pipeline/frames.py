@@ -20,6 +20,7 @@ from lineage.measure import label_image, measure_slabs
 from lineage.pieces import Note, Store, digest
 from lineage.stretches import Part
 
+from .guessing import guess_frame, painted_name, segments_of, segments_stand
 from .looking import Looked, kept
 from .restoring import denoised, neighbours
 from .segmenting import one_thread, segmenter, segmenter_in_blocks
@@ -35,6 +36,7 @@ class Source:
         masks: The masks; those that are made here go there too.
         made: Whether they are made here.
         segment: How; see ``segmenter``.
+        guess: Whether several segmentations of every frame are kept, among which the solver chooses before masks are made.
         denoise: What restores the images; empty for nothing.
         holes: Whether what is missing of them is blank.
         recipe: Digest of all that says how: versions, methods, their weights.
@@ -47,6 +49,7 @@ class Source:
     masks: Path
     made: bool
     segment: str
+    guess: bool
     denoise: str
     holes: bool
     recipe: str
@@ -117,13 +120,15 @@ class Measured:
         cells: How many there are.
         digest: Digest of their measurements, their masks and the picture.
         picture: Digest of the picture as it was read.
-        mask: Digest of the masks.
+        mask: Digest of the masks, or of the segments among which is chosen.
+        sets: How many sets of these there are of which at most one is a cell.
     """
 
     cells: int
     digest: str
     picture: str
     mask: str
+    sets: int = 0
 
 
 def measured(task: Frame) -> Measured:
@@ -142,18 +147,18 @@ def measured(task: Frame) -> Measured:
         key = digest(source.recipe, pictures, None if given is None else given.digest)
         if note is not None and note.key == key and _stands(task, note):  # other files, the same pixels
             return _said(store.write(task.name, key, store.read(task.name), {**note.facts, "signature": signature}))
-        columns, mask = _made(task, given)
+        columns, mask, sets = _made(task, given)
     except ValueError as error:
         prefix = "" if f"frame {task.number}" in str(error) else f"frame {task.number}: "
         raise ValueError(f"{prefix}{error}") from error
-    facts = {"signature": signature, "recipe": source.recipe, "cells": len(columns["label"]), "mask": mask}
+    facts = {"signature": signature, "recipe": source.recipe, "cells": len(columns["label"]), "mask": mask, "sets": sets}
     facts["picture"] = pictures[task.number - task.around.start] if pictures else ""
-    facts["files"] = len(source.labels.sources(task.number) or ()) if source.made else 0
+    facts["files"] = len(source.labels.sources(task.number) or ()) if source.made and not source.guess else 0
     return _said(store.write(task.name, key, columns, facts))
 
 
-def _made(task: Frame, given: Looked | None) -> tuple[Mapping[str, Array], str]:
-    """What is measured of the cells of a frame, which are found first where their masks are not given, and the digest of the masks."""
+def _made(task: Frame, given: Looked | None) -> tuple[Mapping[str, Array], str, int]:
+    """What is measured of the cells of a frame, which are found first where their masks are not given; see ``Measured`` for the rest."""
     source, t = task.source, task.number
     with ExitStack() as stack:
         seen = None if source.seen is None else Looked(source.seen, t)
@@ -162,12 +167,15 @@ def _made(task: Frame, given: Looked | None) -> tuple[Mapping[str, Array], str]:
         if given is None:
             assert seen is not None
             source.store.drop(task.name)
+            source.store.drop(painted_name(t))
+            if source.guess:
+                return guess_frame(source.store, t, _finite(seen.whole), source.segment, source.scale)
             given = _segmented(source, t, seen)
         if seen is not None and seen.shape != given.shape:
             raise ValueError(f"image frame {t} has shape {seen.shape}, but its labels have {given.shape}")
         labels = (label_image(part, t) for part in given.parts())
         parts = ((part, None) for part in labels) if seen is None else zip(labels, map(_finite, seen.parts()), strict=True)
-        return measure_slabs(parts, given.shape, np.array(source.scale)), given.digest
+        return measure_slabs(parts, given.shape, np.array(source.scale)), given.digest, 0
 
 
 def _segmented(source: Source, t: int, seen: Looked) -> Looked:
@@ -206,13 +214,25 @@ class FrameCells:
         """They have masks."""
         return True
 
-    def part(self, first: int, last: int) -> Part:
-        """The cells, masks and pictures of some frames."""
+    @property
+    def rivals(self) -> bool:
+        """Whether some exclude others."""
+        return self.source.guess
+
+    def detections(self, first: int, last: int) -> Detections:
+        """The cells of some frames, without what they exclude."""
         source = self.source
         tables: list[Mapping[str, Array]] = [source.store.read(Frame(source, t).name) for t in range(first, last)]
-        cells = Detections.from_tables(tables, len(source.scale), source.scale)
+        return replace(Detections.from_tables(tables, len(source.scale), source.scale), interval=source.interval)
+
+    def part(self, first: int, last: int) -> Part:
+        """The cells, masks and pictures of some frames."""
+        source, cells = self.source, self.detections(first, last)
         seen = None if source.seen is None else clipped(source.seen, first, last)
-        return Part(replace(cells, interval=source.interval), clipped(source.labels, first, last), seen)
+        if not source.guess:
+            return Part(cells, clipped(source.labels, first, last), seen)
+        conflicts, masks = segments_of(source.store, first, last, source.labels.shape[1:])
+        return Part(replace(cells, conflicts=conflicts), masks, seen)
 
     def digest(self, first: int, last: int) -> str:
         """Digest of all that these frames hold."""
@@ -228,7 +248,7 @@ def clipped(film: OpenedFilm, first: int, last: int) -> OpenedFilm:
     return replace(film, shape=(last - first, *film.shape[1:]), read=read, numbers=film.numbers[first:last])
 
 
-def recipe_of(segment: str, denoise: str, scale: Sequence[float], weights: Sequence[str]) -> str:
+def recipe_of(segment: str, denoise: str, scale: Sequence[float], weights: Sequence[str], *, guess: bool = False) -> str:
     """Digest of how frames are worked on.
 
     Args:
@@ -236,21 +256,24 @@ def recipe_of(segment: str, denoise: str, scale: Sequence[float], weights: Seque
         denoise: What restores them.
         scale: Size of a pixel along each axis.
         weights: Digests of the weights of both.
+        guess: Whether several segmentations are kept.
     """
-    return digest(__version__, segment, denoise, list(map(float, scale)), list(weights))
+    return digest(__version__, segment, guess, denoise, list(map(float, scale)), list(weights))
 
 
 def _said(note: Note) -> Measured:
     facts = note.facts
-    return Measured(facts["cells"], digest(note.digest, facts["mask"], facts["picture"]), facts["picture"], facts["mask"])
+    return Measured(facts["cells"], digest(note.digest, facts["mask"], facts["picture"]), facts["picture"], facts["mask"], facts["sets"])
 
 
 def _stands(task: Frame, note: Note) -> bool:
     """Whether a piece was made in the way that is wanted, and the masks that it speaks of are there."""
     source = task.source
-    return note.facts["recipe"] == source.recipe and (
-        not source.made or note.facts["files"] == len(source.labels.sources(task.number) or ())
-    )
+    if note.facts["recipe"] != source.recipe:
+        return False
+    if source.guess:
+        return segments_stand(source.store, task.number, note.facts["mask"])
+    return not source.made or note.facts["files"] == len(source.labels.sources(task.number) or ())
 
 
 def _finite(image: Array) -> Array:

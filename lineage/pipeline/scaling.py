@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lineage.arrays import Progress, silent
+from lineage.arrays import Progress, is_large, silent
 from lineage.films import OpenedFilm, open_film
 from lineage.films.zarr_writing import create_labels_zarr, sweep
 from lineage.forest import Forest
@@ -20,7 +20,9 @@ from lineage.pieces import Resources, Spread, Store, all_done, digest, held, spr
 from lineage.settings import Settings
 from lineage.stretches import check, link_in_stretches
 
+from .choosing import chosen, guess_wanted
 from .frames import Frame, FrameCells, Measured, Source, measured, recipe_of
+from .guessing import Painting, paint
 from .restoring import weights_of as denoiser_of
 from .segmenting import automatic, model_named
 from .segmenting import weights_of as segmenter_of
@@ -97,11 +99,14 @@ def in_pieces(  # noqa: PLR0913 - the film, and by keyword how to work on it
         cells = FrameCells(source, frames)
         began = time.perf_counter()
         found = link_in_stretches(cells, store, settings, memory=resources.memory, spread=spread, progress=progress)
+        columns: dict[str, Any] = dict(found.columns)
+        sure = {"link_confidence": columns.pop("link_confidence")}
+        detections = cells.detections(0, len(frames)).with_columns(**sure)
+        forest = Forest(detections, **columns, certificate=found.certificate, record=found.record)
+        if source.guess:
+            forest = chosen(forest, sum(frame.sets for frame in frames))
+            _paint(source, forest, spread, progress)
         seconds["linking"] = time.perf_counter() - began
-    columns: dict[str, Any] = dict(found.columns)
-    sure = {"link_confidence": columns.pop("link_confidence")}
-    detections = cells.part(0, len(frames)).detections.with_columns(**sure)
-    forest = Forest(detections, **columns, certificate=found.certificate, record=found.record)
     inputs = {
         name: {"path": str(opened.path), "frames": len(opened), "blake2b": digest([getattr(frame, what) for frame in frames])}
         for name, opened, what in (("film", film, "picture"), ("labels", masks, "mask"))
@@ -127,13 +132,34 @@ def _source(
     segment = "" if masks is not None else automatic(settings.segment, len(given.shape) - 1)
     if segment not in ("", "classical"):
         model_named(segment, len(given.shape) - 1)  # what cannot work is said before the work begins
+    guess = masks is None and _guesses(given, settings)
     made = store.folder.absolute() / LABELS
     if masks is None:
         _begin(made, given, scale, interval)
     where = made if masks is None else _absolute(masks)
-    recipe = recipe_of(segment, settings.denoise, scale, [segmenter_of(segment), denoiser_of(settings.denoise)])
+    recipe = recipe_of(segment, settings.denoise, scale, [segmenter_of(segment), denoiser_of(settings.denoise)], guess=guess)
     image = None if film is None else _absolute(film)
-    return Source(store, image, where, masks is None, segment, settings.denoise, settings.holes, recipe, tuple(map(float, scale)), interval)
+    how: dict[str, Any] = {"segment": segment, "guess": guess, "denoise": settings.denoise, "holes": settings.holes, "recipe": recipe}
+    return Source(store, image, where, masks is None, **how, scale=tuple(map(float, scale)), interval=interval)
+
+
+def _paint(source: Source, forest: Forest, spread: Spread, progress: Progress[Any]) -> None:
+    """The masks of the segments that were chosen, written to the film of all masks."""
+    cells, shape = forest.detections, source.labels.shape
+    label = [tuple(cells.label[cells.at(t)].tolist()) for t in range(shape[0])]
+    tasks = [Painting(source.store, source.masks, t, shape[1:], label[t]) for t in range(shape[0])]
+    all_done(spread, paint, tasks, progress=progress, what="painting")
+
+
+def _guesses(film: OpenedFilm, settings: Settings) -> bool:
+    """Whether the solver chooses among several segmentations.
+
+    Raises:
+        ValueError: It is asked to, but cannot.
+    """
+    if settings.hypotheses and is_large(film.shape[1:]):
+        raise ValueError(f"frames of shape {film.shape[1:]} are segmented part by part, once: leave hypotheses out")
+    return guess_wanted(settings, film.shape) is not None
 
 
 def _begin(path: Path, film: OpenedFilm, scale: Sequence[float], interval: float | None) -> None:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from lineage.arrays import Array, Film, FloatArray, IntArray
-from lineage.detections import Detections
+from lineage.detections import Detections, Masks
 from lineage.films.atomic import new_folder
 from lineage.pieces import digest_of_columns
 
@@ -21,12 +21,12 @@ class Part(NamedTuple):
 
     Attributes:
         detections: Frames counted from the part's first.
-        labels: Their masks, if there are any, the same frames.
+        labels: Their masks, if there are any, the same frames; ``Masks`` where they may share pixels.
         image: The pictures, likewise.
     """
 
     detections: Detections
-    labels: Film | None = None
+    labels: Film | Masks | None = None
     image: Film | None = None
 
 
@@ -41,6 +41,11 @@ class Cells(Protocol):
     @property
     def masks(self) -> bool:
         """Whether they have masks, or are points."""
+        ...
+
+    @property
+    def rivals(self) -> bool:
+        """Whether some exclude others, so that the solver chooses among them."""
         ...
 
     def part(self, first: int, last: int) -> Part:
@@ -85,6 +90,11 @@ class SavedCells:
     @property
     def masks(self) -> bool:
         """They are points."""
+        return False
+
+    @property
+    def rivals(self) -> bool:
+        """None excludes another."""
         return False
 
     @property

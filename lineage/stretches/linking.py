@@ -17,13 +17,13 @@ from lineage.settings import Settings
 from lineage.windows import Window, solve_windows
 
 from .cells import Cells
-from .plan import A_CELL, A_MASK, A_POINT, FREE, Stretch, cut
+from .plan import A_CELL, A_MASK, A_POINT, A_RIVAL, FREE, Stretch, cut
 from .programme import Weighed
 from .remembering import Remembered
 from .weighing import Weighing, weigh
 
 _LINEAGES = "lineages"
-_A_SOLVED = 4_000  # bytes that solving takes a detection, at most: of its links only those that are worth it are left
+_A_SOLVED, _A_RIVAL_SOLVED = 4_000, 12_000  # bytes that solving takes a detection, at most: only links that are worth it are left
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +68,7 @@ def link_in_stretches(
         ValueError: Settings that need the whole film at once, cells that make no sense, or too little memory.
     """
     check(settings)
-    count, a_cell = cells.count, (A_CELL if settings.edges else A_MASK) if cells.masks else A_POINT
+    count, a_cell = cells.count, _bytes_of(cells, settings)
     stretches = cut(count, memory, settings.overlap, a_cell)
     if len(stretches) > 1 and settings.min_cycle is not None:
         needed = (int(count.sum()) * a_cell + FREE) / 10**9
@@ -79,7 +79,8 @@ def link_in_stretches(
         facts = known[0].facts
         certificate = replace(Certificate(**facts["certificate"]), seconds=0.0)
         return Stretched(store.read(stretches[0].name), certificate, facts["record"], stretches)
-    return _solved(Weighed.of(store, stretches, count), known, store, settings, memory=memory, progress=progress)
+    most = max((memory - FREE) // (_A_RIVAL_SOLVED if cells.rivals else _A_SOLVED), 1)
+    return _solved(Weighed.of(store, stretches, count), known, store, settings, most=most, progress=progress)
 
 
 def check(settings: Settings) -> None:
@@ -88,14 +89,19 @@ def check(settings: Settings) -> None:
     Raises:
         ValueError: One is set.
     """
-    for name in ("hypotheses", "merges"):
-        if getattr(settings, name):
-            raise ValueError(f"{name} cannot be used on a film in pieces: leave the memory limit and the workers out, or {name}")
+    if settings.merges:
+        raise ValueError("merges cannot be used on a film in pieces: leave the memory limit and the workers out, or merges")
 
 
-def _solved(film: Weighed, notes: Sequence[Note], store: Store, settings: Settings, *, memory: int, progress: Progress[Any]) -> Stretched:
-    """The lineages of several stretches, solved in windows that fit in memory."""
-    most = max((memory - FREE) // _A_SOLVED, 1)
+def _bytes_of(cells: Cells, settings: Settings) -> int:
+    """What linking takes a cell, at most."""
+    if not cells.masks:
+        return A_POINT
+    return A_RIVAL if cells.rivals else A_CELL if settings.edges else A_MASK
+
+
+def _solved(film: Weighed, notes: Sequence[Note], store: Store, settings: Settings, *, most: int, progress: Progress[Any]) -> Stretched:
+    """The lineages of several stretches, solved in windows that see at most so many detections."""
     length = max(2 * settings.overlap, int(most // max(float(film.count.mean()), 1.0)) - 2 * settings.overlap)
     how: dict[str, Any] = {
         "length": length,

@@ -10,6 +10,7 @@ from lineage.arrays import IntArray
 
 FREE = 4 * 10**8  # bytes that the libraries take
 A_POINT, A_MASK, A_CELL = 5_000, 9_000, 24_000  # bytes that linking takes a point, a mask, and a mask whose links are scored by a network
+A_RIVAL = 32_000  # the same of a segment that excludes others: it has many that it could be linked to
 _HALVINGS = 40
 
 

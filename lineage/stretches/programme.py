@@ -51,6 +51,7 @@ class Weighed:
         nodes: dict[str, list[Array]] = {name: [] for name in ("frame", *NODES)}
         links: dict[str, list[Array]] = {name: [] for name in ("source", "target", "link")}
         pairs: dict[str, list[Array]] = {name: [] for name in ("pair_one", "pair_two", "pair")}
+        conflicts: list[IntArray] = []
         n_links = 0
         for k in inside:
             piece, start = self._piece(k), int(self.ends[self.stretches[k].first])
@@ -66,10 +67,11 @@ class Weighed:
             for name in ("pair_one", "pair_two"):
                 pairs[name].append(place[piece[name][both]])
             pairs["pair"].append(piece["pair"][both])
+            conflicts += _inside(piece, start - low, high - low)
             n_links += int(keep.sum())
         node, link, pair = map(_joined, (nodes, links, pairs))
         n = high - low
-        cells = Detections(node["frame"] - first, np.zeros((n, 2)), np.zeros(n, np.int64), n_frames=last - first)
+        cells = Detections(node["frame"] - first, np.zeros((n, 2)), np.zeros(n, np.int64), conflicts=conflicts, n_frames=last - first)
         costs: dict[str, Any] = {name: node[name] for name in NODES} | {"link": link["link"]}
         if self._paired:
             costs |= {"divide_pair": (pair["pair_one"], pair["pair_two"], pair["pair"]), "other_pairs": np.inf}
@@ -112,6 +114,13 @@ class Weighed:
         """Whether divisions are decided by pairs."""
         note = self.store.note(self.stretches[0].name)
         return note is not None and bool(note.facts["pairs"])
+
+
+def _inside(piece: dict[str, Array], shift: int, n: int) -> list[IntArray]:
+    """The conflict sets of a stretch whose rows, moved by so many, are among the first n."""
+    rivals, ends = piece["rivals"] + shift, piece["sets"]
+    first = rivals[ends[:-1]] if len(ends) > 1 else np.zeros(0, np.int64)
+    return [rivals[ends[k] : ends[k + 1]] for k in np.flatnonzero((first >= 0) & (first < n)).tolist()]
 
 
 def _joined(table: dict[str, list[Array]]) -> dict[str, Array]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from lineage import __version__
-from lineage.arrays import Array
+from lineage.arrays import Array, IntArray
 from lineage.linking import candidate_graph, link_graph, linked
 from lineage.pieces import Note, Store, digest, digest_of_weights
 from lineage.scoring.confidence import CONFIDENCE
@@ -22,7 +22,7 @@ from .plan import Stretch
 NOBODY = np.iinfo(np.int64).min  # the parent of a cell that has none, where parents are counted from the first cell of the stretch
 NODES = ("appear", "disappear", "divide", "select")
 _LEARNED = Path(__file__).parent.parent / "learn" / "weights"  # not asked of the package itself, which loads torch
-_ELSEWHERE = ("segment", "denoise", "holes", "threads", "window")  # settings that say nothing about the links of a stretch
+_ELSEWHERE = ("segment", "hypotheses", "denoise", "holes", "threads", "window")  # settings that say nothing about the links of a stretch
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,8 @@ def weigh(task: Weighing) -> Note:
 
     It has, of the n detections of the stretch, ``frame``, the costs of ``NODES`` and ``link_confidence``, and ``parent``, all (n,), as the
     stretch alone would have them; of the m links that leave them ``source``, ``target`` and ``link``; and of p pairs of links
-    ``pair_one``, ``pair_two`` and ``pair``. Rows are counted from the first detection of the stretch. A film in one piece has
+    ``pair_one``, ``pair_two`` and ``pair``; and of s conflict sets ``rivals``, one set after another, and ``sets``, (s + 1,), where each
+    begins and the last ends. Rows are counted from the first detection of the stretch. A film in one piece has
     ``parent``, ``selected``, ``link_cost`` and ``link_confidence`` instead.
     """
     key = task.key
@@ -98,6 +99,7 @@ def _stretch(graph: Any, settings: Settings, stretch: Stretch) -> tuple[Mapping[
     keep = np.flatnonzero(own[one] & (pair < np.inf))
     keep = keep[np.argsort(place[one[keep]], kind="stable")]
     columns |= {"pair_one": place[one[keep]], "pair_two": place[two[keep]], "pair": pair[keep]}
+    columns |= _sets(graph.detections.conflicts, low, high)
     parent = found.forest.parent[low:high]
     columns["parent"] = np.where(parent >= 0, parent - low, NOBODY)
     columns[CONFIDENCE] = found.forest.detections.columns[CONFIDENCE][low:high]
@@ -105,6 +107,12 @@ def _stretch(graph: Any, settings: Settings, stretch: Stretch) -> tuple[Mapping[
         "record": dict(found.forest.record) | {"frames": [stretch.first, stretch.last]},
         "pairs": costs.get("divide_pair") is not None,
     }
+
+
+def _sets(conflicts: Sequence[IntArray], low: int, high: int) -> dict[str, Array]:
+    """The conflict sets of the rows from ``low`` to ``high``, counted from the first; none reaches beyond its frame."""
+    own = [rows - low for rows in conflicts if len(rows) and low <= rows[0] < high]
+    return {"rivals": np.concatenate([np.zeros(0, np.int64), *own]), "sets": np.cumsum([0, *map(len, own)])}
 
 
 def _column(cost: Any, n: int) -> Array:  # noqa: ANN401 - a number or a column
