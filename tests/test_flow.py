@@ -6,10 +6,14 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter, map_coordinates
 
+from lineage.arrays import silent
 from lineage.detections import Detections
+from lineage.films import open_film
 from lineage.linking import candidate_graph, link
 from lineage.motion import field_motion, optical_flow
+from lineage.pipeline.choosing import linked_hypotheses
 from lineage.settings import Settings
+from segmentation.hypotheses import Segments
 
 SIDE, FRAMES, FAST = 192, 4, 16.0
 
@@ -90,6 +94,19 @@ def test_cells_that_are_stirred_are_followed_with_the_pictures_only(film):
     blind, seeing = link(labels), link(labels, pictures)
     assert right(blind, who) < 0.4
     assert right(seeing, who) > 0.94
+
+
+def test_so_they_are_when_the_solver_chooses_their_segments(film, tmp_path):
+    pictures, labels, who = film
+    opened, seen = open_film(pictures), {picture.tobytes(): frame for picture, frame in zip(pictures, labels, strict=True)}
+
+    def guess(image):
+        return Segments.of_labels(seen[np.asarray(image).tobytes()], 0.9)
+
+    forest, chosen = linked_hypotheses(opened, Settings(), scale=(1, 1), interval=None, folder=tmp_path, progress=silent, guess=guess)
+    numbered = [order[np.unique(frame)[1:] - 1] for order, frame in zip(who, labels, strict=True)]  # a segment's label is its number
+    assert right(forest, numbered) > 0.94
+    np.testing.assert_array_equal(chosen[1] > 0, labels[1] > 0)
 
 
 def test_brightness_and_units_do_not_matter(film):

@@ -86,7 +86,7 @@ def linked_hypotheses(  # noqa: PLR0913 - all but two by keyword only
         The lineages over the chosen segments alone, with the column ``probability``, and the film of their labels.
     """
     cells, masks = gathered(film, guess, scale=scale, interval=interval, folder=folder, progress=progress)
-    forest = link_graph(candidate_graph(cells, masks, settings, progress=progress), settings)
+    forest = link_graph(candidate_graph(cells, masks, settings, image=film, progress=progress), settings)
     labels = kept(_film_of(forest, masks), film.shape, folder)
     del masks
     (folder / PIXELS).unlink()
