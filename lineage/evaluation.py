@@ -8,13 +8,11 @@ from pathlib import Path
 
 from .arrays import Film, FloatArray, Progress, silent
 from .films import open_film
-from .forest import Forest
 from .formats.ctc import masks_folder, open_folder
 from .formats.shared_masks import one_a_mask
 from .matching import Matching, References, Tracks, match_labels, match_points, relabelled, tracks_of
 from .metrics import Scores, measures
-
-Source = str | Path | tuple[Forest, Film | None]
+from .sides import Source, side_of
 
 SLICE = re.compile(r"man_seg_?(\d+)_(\d+)\.tif")
 ROWS = (  # what `summary` shows: a heading, the key, and what the number says
@@ -43,10 +41,11 @@ def evaluate(
 ) -> Scores:
     """Say how good a tracking result is, in the measures of the field.
 
-    Result and truth are each a folder of the Cell Tracking Challenge (``01_RES``, ``01_GT``, ``01_GT/TRA``) or a pair
-    ``(forest, labels)``. Of ``01_GT``, TRA is the truth for tracking and SEG, when it is there, for outlines. The outlines of
-    a pair, or of a folder with ``res_track.txt``, are themselves the truth for outlines; those in TRA are markers and never
-    are. Cells are matched by overlap, see ``match_labels``. Two pairs ``(forest, None)`` are matched by position, see ``match_points``.
+    Result and truth are each a folder of the Cell Tracking Challenge (``01_RES``, ``01_GT``, ``01_GT/TRA``), a folder of results, a film
+    that was simulated (``film.zarr``), any file of lineages, whose cells are points, or a pair ``(forest, labels)``. Of ``01_GT``, TRA
+    is the truth for tracking and SEG, when it is there, for outlines. The outlines of a pair, or of a folder with ``res_track.txt``,
+    are themselves the truth for outlines; those in TRA are markers and never are. Cells are matched by overlap, see ``match_labels``.
+    Files of lineages and pairs ``(forest, None)`` are matched by position, see ``match_points``.
 
     Args:
         result: What is to be judged.
@@ -65,12 +64,13 @@ def evaluate(
         EC``, and counts. ``lineage.metrics`` defines each.
 
     Raises:
-        FileNotFoundError: No such folder, or none with a table of tracklets.
+        FileNotFoundError: No such file or folder, or none with a table of tracklets.
         ValueError: Truth and result are not of the same film (another number of frames, another shape), labels and table
             do not agree, one side has labels and the other has not, or the border is negative.
     """
     if not border >= 0:
         raise ValueError(f"border must be at least 0 pixels, not {border}")
+    result, truth = side_of(result), side_of(truth)
     sides = [(result, "the result"), (truth, "the truth")]
     without = [name for source, name in sides if isinstance(source, tuple) and source[1] is None]
     if len(without) == 2:
@@ -78,7 +78,7 @@ def evaluate(
             raise ValueError(f"border={border:g} is for labels, but these are points: leave it out")
         return measures(match_points(_points(truth, "the truth"), _points(result, "the result"), distance))
     if without:
-        raise ValueError(f"{without[0]} has no labels, but the other side has: give labels to both, or (forest, None) for both")
+        raise ValueError(f"{without[0]} has no labels, but the other side has: give labels, or a folder with masks, to both or to neither")
     if distance is not None:
         raise ValueError(f"distance={distance} is for points, but these have labels and are matched by overlap: leave it out")
     return measures(_match_labels(result, truth, border, progress))

@@ -22,7 +22,7 @@ FLOORS = (  # low to high; a folder is one room
     "candidates features motion films program settings",
     "scoring solvers matching formats pieces",
     "simulation",
-    "solving metrics health interop windows learn",
+    "solving metrics health interop windows learn sides",
     "linking evaluation provenance plot",
     "benchmarking fitting report viewing stretches",
     "pipeline",

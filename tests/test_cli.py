@@ -210,7 +210,7 @@ def test_a_film_of_one_frame(run, film, tmp_path):
     tifffile.imwrite(tmp_path / "film.tif", tifffile.imread(film / "film.tif")[:1], photometric="minisblack")
     code, printed, _ = run("track", tmp_path / "film.tif", "-o", tmp_path / "out", "--segment", "classical")
     assert code == 0
-    assert "in 1 frames, 8 lineages, 0 divisions" in printed
+    assert "in 1 frame, 8 lineages, 0 divisions" in printed
 
 
 # what goes wrong

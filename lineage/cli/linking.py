@@ -1,4 +1,4 @@
-"""Commands from film to lineages: demo, track, segment, evaluate."""
+"""Commands from film to lineages: demo, track, link, segment, evaluate."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import typer
 
 from lineage.settings import SCORES
 
-from .shared import Gaps, Json, Out, Scale, Segment, SettingsFile, app, bar, numbers, report, settings_of
+from .shared import Distance, Gaps, Json, Out, Scale, Segment, SettingsFile, app, bar, numbers, report, settings_of
 
 
 class _Score(StrEnum):
@@ -89,12 +89,38 @@ def track(
     wanted = settings_of(settings, **given, scores=chosen)
     command = " ".join(["lineage", *sys.argv[1:]])
     sizes: dict[str, Any] = {"scale": numbers(scale), "interval": interval}
-    chosen_files: dict[str, Any] = {"labels": labels, "truth": truth, "gaps": gaps.value}
     resources = _resources(memory, workers, scheduler)
     how: dict[str, Any] = {"settings": wanted, "command": command, "resources": resources, "tell": _tell, "progress": bar}
-    done = pipeline.run(film, out, **chosen_files, **how, **sizes)
+    done = pipeline.run(film, out, labels=labels, truth=truth, gaps=gaps.value, **how, **sizes)
     _outcome(done, gaps.value, to_stderr=json_to == "-")
     report(done.scores, json_to, {"film": str(film or labels)})
+
+
+@app.command()
+def link(
+    points: Annotated[Path, typer.Argument(help="A table with t, (z), y, x; or lineages of any format, whose links are forgotten.")],
+    out: Out = Path("out"),
+    film: Annotated[Path | None, typer.Option(help="The images, to show the lineages on.")] = None,
+    truth: Annotated[Path | None, typer.Option(help="Truth to score against: lineages of any format.")] = None,
+    distance: Distance = None,
+    scale: Scale = None,
+    interval: Annotated[float | None, typer.Option(help="Seconds between frames; what the file says when not given.")] = None,
+    solver: Annotated[str | None, typer.Option(help="auto, dual, highs, pulp, pulp:NAME or greedy.")] = None,
+    gap: Annotated[float | None, typer.Option(help="Relative gap to the optimum that is good enough.")] = None,
+    time_limit: Annotated[float | None, typer.Option(help="Seconds that a solver may take.")] = None,
+    max_gap: Annotated[int | None, typer.Option(help="Most frames in a row that a cell may be missed.")] = None,
+    min_cycle: Annotated[int | None, typer.Option(help="Fewest frames between two divisions of a lineage.")] = None,
+    settings: SettingsFile = None,
+    json_to: Json = None,
+) -> None:
+    """Find the lineages of cells that are points, such as spots of another program, and write all results into one folder."""
+    from lineage import pipeline
+
+    wanted = settings_of(settings, solver=solver, gap=gap, time_limit=time_limit, max_gap=max_gap, min_cycle=min_cycle)
+    given: dict[str, Any] = {"film": film, "truth": truth, "distance": distance, "scale": numbers(scale), "interval": interval}
+    done = pipeline.run_points(points, out, **given, settings=wanted, command=" ".join(["lineage", *sys.argv[1:]]), progress=bar)
+    _outcome(done, masks=False, to_stderr=json_to == "-")
+    report(done.scores, json_to, {"points": str(points)})
 
 
 def _resources(memory: str | None, workers: int | None, scheduler: str | None) -> Any:  # noqa: ANN401 - Resources, or None
@@ -111,20 +137,24 @@ def _tell(what: str) -> None:
     print(what, file=sys.stderr)
 
 
-def _outcome(done: Any, gaps: str = "split", *, to_stderr: bool = False) -> None:  # noqa: ANN401 - a Run; its module is slow to import
+def _outcome(done: Any, gaps: str = "split", *, masks: bool = True, to_stderr: bool = False) -> None:  # noqa: ANN401 - a Run; its module is slow to import
     from lineage.formats.shared_masks import said
 
     forest, certificate = done.forest, done.forest.certificate
     bridged, among = int((forest.gap > 0).sum()), forest.record.get("hypotheses")
     lines = [
-        f"{int(forest.selected.sum())} cells in {forest.detections.n_frames} frames, "
+        f"{int(forest.selected.sum())} cells in {forest.detections.n_frames} frame{'s' * (forest.detections.n_frames != 1)}, "
         f"{len(forest.roots)} lineages, {len(forest.divisions)} divisions"
         + (f", {bridged} link{'s' * (bridged != 1)} over missed frames" if bridged else ""),
         *([f"chosen among {among['segments']} segments where there was doubt"] if among and among["segments"] > among["chosen"] else []),
         *([f"{together} (in the masks of ctc)"] if (together := said(forest, cut=gaps == "fill")) else []),
         f"cost {certificate.objective:.3f} nats, lower bound {certificate.bound:.3f}, gap {certificate.gap:.2g} "
         f"({certificate.status}, {certificate.solver}{f', {certificate.seconds:.1f} s' if certificate.seconds else ''})",
-        *([] if (done.folder / "ctc").exists() else [f"{len(forest.tracklets())} tracklets are more than ctc can hold: it is left out"]),
+        *(
+            []
+            if not masks or (done.folder / "ctc").exists()
+            else [f"{len(forest.tracklets())} tracklets are more than ctc can hold: it is left out"]
+        ),
         f"results in {done.folder}: {', '.join(sorted(entry.name for entry in done.folder.iterdir()))}",
     ]
     print("\n".join(lines), file=sys.stderr if to_stderr else sys.stdout)
@@ -145,12 +175,14 @@ def segment(
 
 @app.command()
 def evaluate(
-    result: Annotated[Path, typer.Argument(help="Result folder, such as 01_RES or out/ctc.")],
-    truth: Annotated[Path, typer.Argument(help="Truth folder, such as 01_GT.")],
+    result: Annotated[Path, typer.Argument(help="Result: a folder such as 01_RES or out, or a file of lineages of any format.")],
+    truth: Annotated[Path, typer.Argument(help="Truth: a folder such as 01_GT, a simulated film.zarr, or a file of lineages.")],
     border: Annotated[float, typer.Option(help="False cells with a centre so close to the border, in pixels, are left out.")] = 0,
+    distance: Distance = None,
     json_to: Json = None,
 ) -> None:
-    """Score a result against the truth."""
+    """Score a result against the truth: masks by their overlap; two files of lineages, of any format, by where their cells are."""
     from lineage.evaluation import evaluate as score
 
-    report(score(result, truth, border=border, progress=bar), json_to, {"result": str(result), "truth": str(truth)})
+    scores = score(result, truth, border=border, distance=distance, progress=bar)
+    report(scores, json_to, {"result": str(result), "truth": str(truth)})

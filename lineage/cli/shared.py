@@ -34,6 +34,9 @@ class Gaps(StrEnum):
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder for the results; an older result there is replaced.")]
 SettingsFile = Annotated[Path | None, typer.Option("--settings", help="TOML file with settings; options given here win.")]
 Scale = Annotated[str | None, typer.Option(help="Size of a pixel along z,y,x or y,x, for example 2.0,0.5,0.5.")]
+Distance = Annotated[
+    float | None, typer.Option(help="How far apart points of one cell may be; half of what neighbours are apart when not given.")
+]
 Json = Annotated[str | None, typer.Option("--json", help="Write the numbers to this file; - for standard output.")]
 Segment = Annotated[str | None, typer.Option(help="auto, classical, a shipped name such as cells-phase-2d, or a weights file.")]
 

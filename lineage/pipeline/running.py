@@ -25,6 +25,7 @@ from lineage.pieces import Resources
 from lineage.provenance import provenance, write_json
 from lineage.report import report
 from lineage.settings import Settings
+from lineage.sides import side_of
 from lineage.solvers import solver_named
 
 from .choosing import guess_wanted, linked_hypotheses
@@ -250,7 +251,12 @@ def _found_in_pieces(  # noqa: PLR0913 - all but five by keyword only
 
 def _check_truth(truth: str | Path, film: OpenedFilm) -> None:
     """Find out before the work, not after it, that the truth is of another film."""
-    opened = ctc.open_folder(truth).labels
+    side = side_of(truth)
+    opened = side[1] if isinstance(side, tuple) else ctc.open_folder(side).labels
+    if opened is None:
+        raise ValueError(
+            f"{truth} has no masks, but the film is scored by masks: give a folder such as 01_GT, or score with lineage evaluate"
+        )
     there, here = (len(opened), *np.shape(opened[0])), film.shape
     if there != here:
         raise ValueError(f"{truth} is the truth of another film: it has shape {there}, the film has {here}")
@@ -267,12 +273,22 @@ def fits_ctc(forest: Forest) -> bool:
 
 
 def _write_results(found: _Found, film: OpenedFilm, folder: Path, *, gaps: ctc.Gaps, progress: Progress[Any]) -> None:
-    from lineage.plot import overview
-
     forest, labels = found.forest, found.labels
-    write(forest, folder / "lineages.csv")
-    write(forest, folder / "lineages.gexf")
-    geff.write(forest, folder / "lineages.geff", labels_path=_zarr(found.masks), image_path=_zarr(film))
+    write_lineages(forest, folder, masks=found.masks, image=film)
     if fits_ctc(forest):
         ctc.write(forest, folder / "ctc", labels=labels, gaps=gaps, progress=progress)
+    write_overview(forest, film, labels, folder)
+
+
+def write_lineages(forest: Forest, folder: Path, *, masks: OpenedFilm | None = None, image: OpenedFilm | None = None) -> None:
+    """The tables and graphs of a result; of masks and images, GEFF names those that other readers can open."""
+    write(forest, folder / "lineages.csv")
+    write(forest, folder / "lineages.gexf")
+    geff.write(forest, folder / "lineages.geff", labels_path=_zarr(masks), image_path=_zarr(image))
+
+
+def write_overview(forest: Forest, film: OpenedFilm, labels: OpenedFilm | None, folder: Path) -> None:
+    """The page with frames and trees."""
+    from lineage.plot import overview
+
     overview(forest, shadow(film), None if is_large(film.shape[1:]) else labels, folder / "overview.png")
