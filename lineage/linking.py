@@ -9,21 +9,21 @@ from typing import Any
 
 import numpy as np
 
-from .arrays import Array, BoolArray, Film, FloatArray, Progress, silent
+from .arrays import Array, BoolArray, Film, FloatArray, IntArray, Progress, silent
 from .candidates import expected, nearest, overlapping, spacings, union, usual_radius
 from .detections import SHARED, Detections, Masks
 from .films import known_sizes
 from .forest import Forest
 from .graph import CandidateGraph
 from .motion import expecting, field_motion, optical_flow
-from .program import LINEAGE_RULES
+from .program import LINEAGE_RULES, Pins
 from .scoring.confidence import CONFIDENCE, link_confidence
 from .scoring.cycle import ages
 from .scoring.film import FilmModel, estimate, first_guess
 from .scoring.learned import LEARNED
 from .scoring.merges import FIRST_RATE, Doubled, runs, shared
 from .scoring.mothers import changes
-from .scoring.noise import false_share, without_lone
+from .scoring.noise import MOST, false_share, without_lone
 from .scoring.ripening import ripened
 from .scoring.rivals import LIKELIEST, between_chosen, likeliest, only_likeliest, selection, usual_worth, weighed
 from .scoring.steps import followed, heading, met
@@ -202,7 +202,7 @@ def linked(graph: CandidateGraph, settings: Settings) -> Linked:
         select = _selection(graph, settings, worth, model)
         forest, costs = _solved(graph, model, settings, select)
         if noise:  # of false detections that looked like others at first, some have been dropped by now
-            noise = max(noise, float((~forest.selected).mean()))
+            noise = min(max(noise, float((~forest.selected).mean())), MOST)
             settings = _doubting(settings, noise)
     radius = settings.radius if settings.radius is not None else usual_radius(chosen)
     motion = _moves(field.detections) | {"steps": asdict(head.steps) if head else None}
@@ -276,7 +276,7 @@ def _likelier(field: CandidateGraph, graph: CandidateGraph, forest: Forest, mode
     try:
         from .learn.choosing import costs_if_likelier  # here, so that linking without it loads no torch
 
-        return costs_if_likelier(field, graph, np.flatnonzero(plain), _costs(graph, model, settings))
+        return costs_if_likelier(field, graph, np.flatnonzero(plain), costs_of(graph, model, settings))
     except (ImportError, OSError, ValueError):  # torch or the weights are not there, or damaged: nobody has asked for them
         return None
 
@@ -331,21 +331,21 @@ def _size(forest: Forest) -> float:
 
 def _solved(graph: CandidateGraph, model: FilmModel, settings: Settings, select: FloatArray) -> tuple[Forest, dict[str, Any]]:
     """The cheapest forest at the costs of a model and of the detections (nats, (n,)), and all these costs."""
-    costs = _costs(graph, model, settings) | {"select": select}
+    costs = costs_of(graph, model, settings) | {"select": select}
     return _cheapest(graph, costs, settings), costs
 
 
-def _costs(graph: CandidateGraph, model: FilmModel, settings: Settings) -> dict[str, Any]:
-    """What links and events cost by a model, or as it is set."""
+def costs_of(graph: CandidateGraph, model: FilmModel, settings: Settings, spare: IntArray | None = None) -> dict[str, Any]:
+    """What links and events cost by a model, or as it is set; those to be spared are never forbidden, see ``FilmModel.costs``."""
     given: dict[str, Any] = {name: getattr(settings, name) for name in ("appear", "disappear", "divide", "weights")}
-    costs = model.costs(graph, **given)
+    costs = model.costs(graph, **given, spare=spare)
     return costs if settings.divisions else costs | {"divide": np.full(len(graph.detections), np.inf), "divide_pair": None}
 
 
 def _cheapest(graph: CandidateGraph, costs: dict[str, Any], settings: Settings) -> Forest:
     """The cheapest forest; links that cannot be in it are left out before."""
     keep, worthwhile = _worthwhile(graph, costs)
-    forest = replace(_of_costs(graph.keep(keep), worthwhile, settings), memory=None)  # of no use: the next costs are others throughout
+    forest = replace(cheapest(graph.keep(keep), worthwhile, settings), memory=None)  # of no use: the next costs are others throughout
     if "link" not in forest.slack:
         return forest
     slack = np.zeros(len(graph))  # of a link that was left out nothing is known but that choosing it costs something
@@ -353,16 +353,16 @@ def _cheapest(graph: CandidateGraph, costs: dict[str, Any], settings: Settings) 
     return replace(forest, slack={**forest.slack, "link": slack})
 
 
-def _of_costs(graph: CandidateGraph, costs: dict[str, Any], settings: Settings) -> Forest:
-    """The cheapest forest that obeys the rules which the user gives."""
+def cheapest(graph: CandidateGraph, costs: dict[str, Any], settings: Settings, pins: Pins | None = None) -> Forest:
+    """The cheapest forest that obeys the rules which the user gives; with ``min_cycle`` nothing can be pinned."""
     if settings.min_cycle is None:
-        return _of_usual_rules(graph, costs, settings)
+        return _of_usual_rules(graph, costs, settings, pins)
     return ripened(graph, costs, settings.min_cycle, partial(_of_usual_rules, settings=settings), gap=settings.gap)
 
 
-def _of_usual_rules(graph: CandidateGraph, costs: dict[str, Any], settings: Settings) -> Forest:
+def _of_usual_rules(graph: CandidateGraph, costs: dict[str, Any], settings: Settings, pins: Pins | None = None) -> Forest:
     """The cheapest forest, of the whole film or window by window."""
-    limits: Any = {"time_limit": settings.time_limit, "threads": settings.threads, "seed": settings.seed}
+    limits: Any = {"time_limit": settings.time_limit, "threads": settings.threads, "seed": settings.seed, "pins": pins}
     if settings.window is None:
         return solve(graph, costs, settings.solver, settings.gap, rules=LINEAGE_RULES, **limits)
     return in_windows(graph, costs, settings.window, settings.overlap, solver=settings.solver, gap=settings.gap, **limits)

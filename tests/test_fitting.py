@@ -1,15 +1,19 @@
 """Weights learned from corrections: laws of the little programme, the reading of tables, and a film that gets better."""
 
 import re
+import shutil
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 import lineage
+from lineage.benchmarking.case import case_of
 from lineage.fitting import Corrections, fit, read_corrections
+from lineage.fitting.numbering import linked_before
 from lineage.fitting.weighing import NAMES, SPREAD, _highest, _lowest, _Task
 from lineage.linking import candidate_graph, linked
+from lineage.scoring.cycle import ages
 from lineage.settings import Settings, Weights
 
 ONES = np.array([0.0 if name == "link" else 1.0 for name in NAMES])
@@ -92,6 +96,59 @@ def test_corrections_of_the_first_half_mend_the_second(film, task):
     assert "corrections followed without being told" in str(learned)
 
 
+def crowd(seed):
+    """A film with missed and false cells, of which a few links are wrong."""
+    made = {"frames": 18, "cells": 20, "size": (220, 220), "radius": 8, "speed": 6, "miss_rate": 0.04, "false_rate": 0.03, "cycle": 14}
+    return lineage.simulate(**made, seed=seed, shuffle_labels=True)
+
+
+@pytest.fixture(scope="module")
+def corrected():
+    """Such a film as linked, which links are wrong, and what somebody says: all of these, and sixty of the others."""
+    film = crowd(2)
+    case = case_of(film.labels, (film.truth, film.labels))
+    forest, true = lineage.link(film.labels), case.oracle().parent
+    child = forest.child_rows
+    wrong = child[forest.parent[child] != true[child]]
+    fine = np.random.default_rng(0).choice(np.setdiff1d(child, wrong), 60, replace=False)
+    mended = wrong[true[wrong] >= 0]
+    source = np.concatenate([forest.parent[fine], forest.parent[wrong], true[mended]])
+    right = np.repeat([True, False, True], [len(fine), len(wrong), len(mended)])
+    return film, case, forest, Corrections(source, np.concatenate([fine, wrong, mended]), right)
+
+
+def test_the_film_own_model_is_not_made_worse(corrected):
+    """Where links are as good as the film allows, corrections of its mistakes do no harm to it, nor to another film."""
+    film, case, forest, known = corrected
+    learned = fit(forest, known, film.labels)
+    before, told = case.score(forest), case.score(learned.forest)
+    assert told["edge_f1"] > before["edge_f1"] + 0.01
+    assert case.score(lineage.link(film.labels, settings=learned.settings))["edge_f1"] >= before["edge_f1"]
+    other = crowd(102)
+    judged = case_of(other.labels, (other.truth, other.labels))
+    one, two = (judged.score(lineage.link(other.labels, settings=settings))["edge_f1"] for settings in (Settings(), learned.settings))
+    assert two >= one - 0.003
+    sure = learned.forest.detections.columns["link_confidence"]
+    np.testing.assert_array_equal(np.isfinite(sure), learned.forest.parent >= 0)
+
+
+@pytest.mark.parametrize("rules", [{"min_cycle": 6}, {"divisions": False}, {"window": 8, "overlap": 4, "max_gap": 1}])
+def test_the_rules_of_the_film_hold_beside_corrections(corrected, rules):
+    film, _, forest, known = corrected
+    fine = Corrections(known.source[:8], known.target[:8], known.right[:8])
+    single = forest.n_children[fine.source] == 1
+    fine = Corrections(fine.source[single], fine.target[single], fine.right[single])
+    found = fit(forest, fine, film.labels, Settings(**rules)).forest
+    assert ((found.parent[fine.target] == fine.source) == fine.right).all()
+    assert found.certificate.status == "optimal"
+    if "min_cycle" in rules:
+        divided = found.n_children >= 2
+        young = ages(found)[divided]
+        assert divided.any() and not ((young >= 0) & (young < 6)).any()
+    if "divisions" in rules:
+        assert not len(found.divisions)
+
+
 def test_corrections_find_their_candidate_links(task):
     graph = task.film.graph
     rows = np.array([0, len(graph) // 2, len(graph) - 1])
@@ -139,6 +196,8 @@ def test_tables_by_id_and_by_label_say_the_same(tmp_path, film):
             "there are source, right",
         ),
         ("source,target,right\n0,99999,1\n", "row 0: target 99999 is the id of no cell"),
+        ("source,target,right\nabc,16,1\n", "source must be numbers of cells, but holds 'abc'"),
+        ("source,target,right\n0,40,1\n1,40,1\n", "two parents of the cell 40 are confirmed, 0 and 1: keep one"),
         ("source,target,right\n40,0,1\n", "row 0: the link does not go forward in time: frame 3 -> 0"),
         ("source,target,right\n0,40,maybe\n", "row 0: right is 'maybe': give 1, true, yes or confirmed, or 0, false, no or rejected"),
         ("source,target,right\n0,40,1\n0,40,0\n", "the link 0 -> 40 is both confirmed and rejected"),
@@ -164,8 +223,9 @@ def test_two_confirmed_parents_of_one_cell_are_named(film):
     graph = candidate_graph(film.truth.detections, film.labels, Settings())
     target = int(np.bincount(graph.target).argmax())
     both = np.flatnonzero((graph.target == target) & (graph.dt == 1))[:2]
-    with pytest.raises(ValueError, match="pins"):
-        fit(film.truth, Corrections(graph.source[both], graph.target[both], np.array([True, True])), film.labels, Settings(rounds=0))
+    one, two = sorted(graph.source[both].tolist())
+    with pytest.raises(ValueError, match=f"^two parents of the cell {target} are confirmed, {one} and {two}: keep one$"):
+        Corrections(graph.source[both], graph.target[both], np.array([True, True]))
 
 
 def test_weights_go_through_toml(tmp_path):
@@ -194,3 +254,47 @@ def test_the_command_writes_settings_that_track_takes(tmp_path, film, run):
     code, _, said = run("train", "edges", tmp_path / "labels.tif", "--from", tmp_path / "none.csv", "-o", tmp_path / "s2.toml")
     assert (code, said.strip()) == (2, f"lineage: no such table: {tmp_path / 'none.csv'}")
     assert not (tmp_path / "s2.toml").exists()
+
+
+@pytest.mark.parametrize(
+    ("out", "more", "says"),
+    [
+        ("bad.csv", [], "bad.csv cannot be written: give --out a name that ends in .toml or .safetensors"),
+        ("w.toml", ["--lineages", "foo.xyz"], "foo.xyz"),
+        ("w.toml", ["--lineages", "none/foo.csv"], "cannot write none/foo.csv: the folder "),
+        ("w.safetensors", ["--lineages", "foo.csv"], "--lineages is for weights of the evidence: give --out a name that ends in .toml"),
+        ("w.toml", ["--film", "none.tif"], "no such film: none.tif"),
+    ],
+)
+def test_what_cannot_be_written_is_said_before_the_work(tmp_path, film, run, monkeypatch, out, more, says):
+    monkeypatch.chdir(tmp_path)
+    np.save("labels.npy", film.labels)
+    _write(tmp_path / "c.csv", "source,target,right\n0,12,1\n")
+    code, _, said = run("train", "edges", "labels.npy", "--from", "c.csv", "-o", out, *more)
+    assert (code, said.startswith(f"lineage: {says}"), said.count("\n")) == (2, True, 1), said
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["c.csv", "labels.npy"]
+
+
+def test_corrections_of_a_result_name_its_own_cells(tmp_path, corrected, run, monkeypatch):
+    """The masks of a result are in another order than its table: numbers are those of the table."""
+    film, _, _, _ = corrected
+    monkeypatch.chdir(tmp_path)
+    few = 6
+    np.save("labels.npy", film.labels[:few])
+    np.save("film.npy", film.image[:few])
+    assert run("track", "film.npy", "--labels", "labels.npy", "-o", "out")[0] == 0
+    shutil.rmtree("out/labels.zarr", ignore_errors=True)
+    table = lineage.read("out/lineages.csv")
+    before, masks = linked_before(tmp_path / "out")
+    forest = before(lineage.link(masks))
+    ids = forest.detections.columns["source_id"]
+    assert (ids != np.arange(len(ids))).any()
+    np.testing.assert_allclose(forest.detections.position, table.detections.position[ids])
+    rows = [f"{table.parent[row]},{row},1" for row in table.child_rows[:30]]
+    _write(tmp_path / "c.csv", "\n".join(["source,target,right", *rows]))
+    code, said, _ = run("train", "edges", "out", "--from", "c.csv", "--film", "film.npy", "-o", "w.toml")
+    assert (code, "no candidates" in said) == (0, False)
+    assert run("train", "edges", "out", "--from", "c.csv", "-o", "w.safetensors")[1].startswith("learned from 30 corrections")
+    (tmp_path / "out" / "ctc" / "mask000.tif").write_bytes((tmp_path / "out" / "ctc" / "mask001.tif").read_bytes())
+    code, _, said = run("train", "edges", "out", "--from", "c.csv", "-o", "x.toml")
+    assert (code, said.startswith("lineage: out: its masks are not one for each cell of lineages.csv")) == (2, True)

@@ -21,7 +21,7 @@ from lineage.detections import Detections
 from lineage.evaluation import evaluate
 from lineage.linking import candidate_graph, link, link_graph
 from lineage.scoring.film import first_guess
-from lineage.settings import Settings
+from lineage.settings import Settings, Weights
 from lineage.simulation import simulate
 from lineage.solving import solve
 
@@ -107,6 +107,9 @@ SETTING_ERRORS = {
     "max_gap": ({"max_gap": -1}, "max_gap must be at least 0, not -1"),
     "rounds": ({"rounds": -1}, "rounds must be at least 0, not -1"),
     "gap": ({"gap": math.nan}, "gap must be at least 0, not nan"),
+    "half a neighbour": ({"neighbours": 1.5}, "neighbours must be a whole number, not 1.5"),
+    "half a gap": ({"max_gap": 1.5}, "max_gap must be a whole number, not 1.5"),
+    "weights": ({"weights": {"link": 1}}, "weights must be lineage.settings.Weights(...), not {'link': 1}"),
     "window": ({"window": 20.5}, "window must be a whole number of frames, not 20.5"),
     "overlap": ({"window": 20, "overlap": 3}, "overlap must be more than max_gap, 4, and at most window, 20, not 3"),
     "radius": ({"radius": 0}, "radius must be positive, not 0"),
@@ -227,6 +230,16 @@ def test_doubtful_detections_are_dropped_at_their_price():
     assert not kept[-1]
     dear = link(noisy, settings=Settings(detection=100.0)).selected
     assert not dear.any()
+
+
+@pytest.mark.parametrize("leap", [40.0, 1000.0])
+@pytest.mark.parametrize("settings", [Settings(), Settings(radius=0.001), Settings(weights=Weights(link=100.0))])
+def test_where_nothing_can_be_linked_no_cell_is_lost(leap, settings):
+    """Cells that leap to and fro: the links fail, and that says nothing against the cells."""
+    frame, cell = np.divmod(np.arange(24), 3)
+    cells = Detections(frame, np.stack([20.0 * cell + leap * (frame % 2), 500.0 * (frame % 2)], axis=1), np.zeros(24, int))
+    forest = link(cells, settings=settings)
+    assert (len(forest), forest.selected.all(), forest.certificate.status) == (24, True, "optimal")
 
 
 def test_a_film_in_windows_is_linked_lawfully_and_certified_whole():

@@ -17,13 +17,16 @@ if TYPE_CHECKING:
 
 @train_app.command("edges")
 def train_edges(
-    labels: Annotated[Path | None, typer.Argument(help="Label film that was linked; with --from.", show_default=False)] = None,
+    labels: Annotated[
+        Path | None, typer.Argument(help="What was linked: the label film, or the folder of the results; with --from.", show_default=False)
+    ] = None,
     corrections: Annotated[
         Path | None, typer.Option("--from", help="CSV of confirmed and rejected links: source, target (ids), right.")
     ] = None,
     out: Annotated[
         Path, typer.Option("--out", "-o", help="With --from a settings file, .toml, for track --settings; else weights, .safetensors.")
     ] = Path("settings.toml"),
+    film: Annotated[Path | None, typer.Option(help="The images, if they were linked with them; with --from.")] = None,
     lineages: Annotated[Path | None, typer.Option(help="Also write the corrected lineages, in any format that convert knows.")] = None,
     scale: Scale = None,
     settings: SettingsFile = None,
@@ -38,12 +41,13 @@ def train_edges(
     """Learn to score links: from corrections how much each kind of evidence counts, from true lineages a network.
 
     With --from and --out FILE.toml the weights of the film's own evidence are learned, with --out FILE.safetensors a light classifier.
-    With --ctc, --points or --simulate a network is learned; a log and a reliability diagram appear beside it. Use either of the two
-    files with track --edges FILE.
+    With --ctc, --points or --simulate a network is learned; a log and a reliability diagram appear beside it. Use a .toml with
+    track --settings FILE, and .safetensors with track --edges FILE.
     """
     known = settings_of(settings)
-    if not out.absolute().parent.is_dir():
-        raise FileNotFoundError(f"cannot write {out}: the folder {out.absolute().parent} does not exist")
+    for place in (out, lineages):
+        if place is not None and not place.absolute().parent.is_dir():
+            raise FileNotFoundError(f"cannot write {place}: the folder {place.absolute().parent} does not exist")
     films = bool(ctc or points or simulate)
     if films == (corrections is not None):
         raise ValueError("give either LABELS --from corrections.csv, or films with truth: --ctc, --points or --simulate")
@@ -57,32 +61,50 @@ def train_edges(
         schedule = Schedule(minutes=minutes, steps=steps, seed=seed)
         _from_films(_lessons(ctc or [], points or [], numbers(scale)), out, known, (until, simulate, schedule))
         return
+    if out.suffix not in (".toml", ".safetensors"):
+        raise ValueError(f"{out} cannot be written: give --out a name that ends in .toml or .safetensors")
+    if lineages is not None:
+        _check_lineages(lineages, out)
     if labels is None:
         raise ValueError("give the label film that was corrected: lineage train edges LABELS --from corrections.csv")
-    _from_corrections(labels, corrections, out, lineages, (numbers(scale), known))
+    _from_corrections((labels, film), corrections, out, lineages, (numbers(scale), known))
 
 
-def _from_corrections(labels: Path, corrections: Path, out: Path, lineages: Path | None, how: tuple[Any, Settings]) -> None:
+def _check_lineages(lineages: Path, out: Path) -> None:
+    """Refuse a place for the corrected lineages before the work."""
+    from lineage.formats.known import to_write
+
+    if out.suffix != ".toml":
+        raise ValueError("--lineages is for weights of the evidence: give --out a name that ends in .toml, or leave --lineages out")
+    to_write(lineages)
+
+
+def _from_corrections(
+    linked: tuple[Path, Path | None], corrections: Path, out: Path, lineages: Path | None, how: tuple[Any, Settings]
+) -> None:
     """Learn weights of the evidence, or a light classifier, from corrections."""
     from lineage.films import open_film
     from lineage.films.atomic import new_file
     from lineage.fitting import fit, read_corrections
+    from lineage.fitting.numbering import linked_before
     from lineage.formats import write
     from lineage.linking import candidate_graph, link
 
-    (scale, settings), masks = how, open_film(labels, kind="labels")
-    forest = link(masks, None, scale, settings, progress=bar)
-    verdicts = read_corrections(corrections, forest)
+    (scale, settings), (labels, film) = how, linked
+    image = None if film is None else open_film(film)
+    before, masks = linked_before(labels)
+    forest = link(masks, image, scale, settings, progress=bar)
+    verdicts = read_corrections(corrections, before(forest))
     if out.suffix == ".safetensors":
         from lineage.learn import train_light
 
-        graph = candidate_graph(forest.detections, masks, settings, progress=bar)
+        graph = candidate_graph(forest.detections, masks, settings, image=image, progress=bar)
         rows, there = verdicts.among(graph)
         model = train_light(graph, rows[there], verdicts.right[there])
         model.save(out)
         print(f"learned from {int(there.sum())} corrections about candidate links, of {len(verdicts)}; weights in {out}")
         return
-    learned = fit(forest, verdicts, masks, settings)
+    learned = fit(forest, verdicts, masks, settings, image=image)
     with new_file(out) as place:
         place.write_text(learned.settings.to_toml(), encoding="utf-8")
     if lineages is not None:
@@ -107,7 +129,7 @@ def _from_films(lessons: list[Lesson], out: Path, settings: Settings, how: tuple
     kept = [lesson for lesson in kept if lesson.cells.n_frames > 1 and (lesson.parent >= 0).any()]
     n_axes = lessons[0].cells.n_axes if lessons else 2
     also = [*simulated_lessons(simulated, n_axes, seed=schedule.seed, progress=bar)]
-    about = {"films": [lesson.name for lesson in lessons], "until": until, "simulated": simulated, "seed": schedule.seed}
+    about = {"films": [lesson.name for lesson in lessons], "until": until, "simulated": simulated, "seed": schedule.seed, "axes": n_axes}
     model = train(learn, propose, schedule, also=also, log=out.with_suffix(".log.csv"), about=about, progress=bar)
     kept = kept or [lesson.between(int(0.8 * lesson.cells.n_frames), lesson.cells.n_frames) for lesson in learn or also]
     table, sure, right = judge(model, kept, propose)

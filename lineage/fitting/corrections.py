@@ -45,6 +45,11 @@ class Corrections:
         if (torn := np.flatnonzero((right > 0) & (right < count))).size:
             a, b = known[torn[0]]
             raise ValueError(f"the link {a} -> {b} is both confirmed and rejected")
+        parents = known[right == count]
+        order = np.argsort(parents[:, 1], kind="stable")
+        if (twice := np.flatnonzero(np.diff(parents[order, 1]) == 0)).size:
+            (one, child), (two, _) = parents[order][twice[0] : twice[0] + 2].tolist()
+            raise ValueError(f"two parents of the cell {child} are confirmed, {one} and {two}: keep one")
 
     def __len__(self) -> int:
         return len(self.right)
@@ -109,6 +114,8 @@ def of_table(table: Mapping[str, Any], forest: Forest) -> Corrections:
 
 def _rows_of_ids(given: Any, ids: IntArray, forest: Forest, name: str) -> IntArray:  # noqa: ANN401 - whatever the table holds
     """Rows of the detections with these ids; ids are those of ``lineages.csv``: rows, or the column ``source_id``."""
+    if np.asarray(given).dtype.kind not in "iuf":
+        raise ValueError(f"{name} must be numbers of cells, but holds {next(text for text in given if not str(text).isdigit())!r}")
     rows = np.arange(len(forest)) if len(ids) == len(forest) else ids
     order = np.argsort(ids, kind="stable")
     at = np.minimum(np.searchsorted(ids[order], given), max(len(ids) - 1, 0))

@@ -14,10 +14,11 @@ from .events import Event, border_distance, counted
 _LEAST = 0.003  # share of brief detections, beyond what is to be expected, from which a film is noisy; in clean films it is under 0.0016
 _COUNT = 4  # and how many there must be at least
 _CHANCE = 3.0  # standard deviations of their number that may be chance
+MOST = 0.5  # share of false detections at most: where more are brief, it is the links that fail
 
 
 def false_share(forest: Forest, event: Event) -> float:
-    """Share of false detections of a film, 0 when it is clean.
+    """Share of false detections of a film, 0 when it is clean, or when more than ``MOST`` are too brief to be linked at all.
 
     Cells that are there in one frame only are hardly ever true: a true one would have to appear and to vanish at once, or to vanish as
     soon as it was born. What is there so briefly is counted, and what is to be expected of it taken off: cells that live longer say how
@@ -39,7 +40,8 @@ def false_share(forest: Forest, event: Event) -> float:
     count, usual = int((brief & among).sum()), float((vanish * np.where(daughter, 1.0, appear))[among].sum())
     excess = count - usual
     noisy = count >= _COUNT and excess > max(_LEAST * among.sum(), _CHANCE * usual**0.5)
-    return excess / int(among.sum()) if noisy else 0.0
+    share = excess / int(among.sum()) if noisy else 0.0
+    return share if share <= MOST else 0.0
 
 
 def lone(forest: Forest) -> BoolArray:

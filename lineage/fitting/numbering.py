@@ -1,0 +1,47 @@
+"""Numbering: which number each cell of a label film has in the table of a result, so that corrections name the cells that were meant."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from lineage.films import OpenedFilm, open_film
+from lineage.forest import Forest
+from lineage.formats import read
+
+_TABLE, _MASKS, _MADE = "lineages.csv", "ctc", "labels.zarr"
+
+
+def linked_before(place: Path) -> tuple[Callable[[Forest], Forest], OpenedFilm]:
+    """What was linked, and how the cells of a forest over it are to be numbered (column ``source_id``) as they were in the result.
+
+    Args:
+        place: A label film, whose cells are numbered frame by frame in the order of their labels, as in a table that was linked from
+            it; or the folder of a result, whose table says their numbers.
+
+    Raises:
+        ValueError: No label film; or, when the cells are numbered, masks that are not those of the table.
+    """
+    if not (place / _TABLE).is_file():
+        return lambda forest: forest, open_film(place, kind="labels")
+    table = read(place / _TABLE)
+    made = (place / _MADE).is_dir()
+    masks = open_film(place / (_MADE if made else _MASKS), kind="labels")
+    label = table.detections.label if made else table.tracklet_id  # of the masks
+    ids = table.detections.columns.get("source_id", np.arange(len(table)))
+    number = {(t, k): i for t, k, i in zip(table.detections.frame.tolist(), label.tolist(), ids.tolist(), strict=True)}
+
+    def before(forest: Forest) -> Forest:
+        cells = forest.detections
+        seen = list(zip(cells.frame.tolist(), cells.label.tolist(), strict=True))
+        if len(number) != len(table) or set(seen) != set(number):
+            raise ValueError(
+                f"{place}: its masks are not one for each cell of {_TABLE} (filled gaps, or two cells in one mask): "
+                "give the label film that was linked"
+            )
+        return replace(forest, detections=cells.with_columns(source_id=np.array([number[cell] for cell in seen], np.int64)))
+
+    return before, masks
