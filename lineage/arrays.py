@@ -38,6 +38,14 @@ def is_large(shape: Sequence[int]) -> bool:
     return math.prod(shape) > LARGE
 
 
+def odd_pixels(image: Array) -> str:
+    """What of a picture is no number, in words: ``3 pixels that are NaN``; nothing when all are finite."""
+    if image.dtype.kind != "f":
+        return ""
+    kinds = (("NaN", np.isnan), ("infinite", np.isinf))
+    return next((f"{count} pixels that are {name}" for name, which in kinds if (count := int(which(image).sum()))), "")
+
+
 def slabs(shape: Sequence[int], multiple: int = 1) -> list[tuple[slice]]:
     """How a frame is cut across its first axis, so that no part has more than ``LARGE`` pixels; a frame that has no more is one part.
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .arrays import Array, Film, FloatArray, IntArray, Progress, in_slabs, length, part_of, settle, silent
+from .arrays import Array, Film, FloatArray, IntArray, Progress, in_slabs, length, odd_pixels, part_of, settle, silent
 from .measure import AXES, label_image, measure_slabs
 
 if TYPE_CHECKING:
@@ -214,6 +214,8 @@ class Detections:
         Raises:
             ValueError: A column is missing, or a frame or a position is not a finite number.
         """
+        if not hasattr(table, "keys"):
+            raise ValueError(f"points must be a table with the columns t, (z), y, x, not {type(table).__name__}")
         columns = {str(name): np.asarray(table[name]) for name in map(str, table)}
         time = next((name for name in ("t", "frame") if name in columns), None)
         missing = [name for name in ("y", "x") if name not in columns] + ([] if time else ["t"])
@@ -263,6 +265,6 @@ def _intensity(image: Film | None, t: int, place: tuple[slice, ...], shape: tupl
     frame = part_of(image, t, place) if place else np.asarray(image[t])
     if frame.shape != shape:
         raise ValueError(f"image frame {t} has shape {frame.shape}, but its labels have {shape}")
-    if frame.dtype.kind == "f" and (holes := int(np.isnan(frame).sum())):
-        raise ValueError(f"image frame {t} has {holes} pixels that are NaN: fill them before tracking")
+    if odd := odd_pixels(frame):
+        raise ValueError(f"image frame {t} has {odd}: fill them before tracking")
     return frame

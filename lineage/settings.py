@@ -147,6 +147,11 @@ class Settings:
             raise ValueError(f"no such score: {', '.join(unknown)}; there are {', '.join(SCORES)}")
         if "distance" not in self.scores:
             raise ValueError(f"scores must include distance, but are {', '.join(self.scores) or 'none'}")
+        for name in ("neighbours", "max_gap", "rounds", "threads", "seed", "overlap"):
+            if (value := getattr(self, name)) is not None and not isinstance(value, Integral):
+                raise ValueError(f"{name} must be a whole number, not {value!r}")
+        if not isinstance(self.weights, Weights):
+            raise ValueError(f"weights must be lineage.settings.Weights(...), not {self.weights!r}")
         for name, least in (("neighbours", 1), ("max_gap", 0), ("rounds", 0), ("threads", 0), ("gap", 0), ("overlap", 1)):
             if (value := getattr(self, name)) is not None and not value >= least:
                 raise ValueError(f"{name} must be at least {least}, not {value}")

@@ -19,7 +19,7 @@ import lineage
 from lineage import cli
 from lineage.benchmarking import STRATEGIES, STRESSES
 from lineage.benchmarking.case import case_of, parents
-from lineage.benchmarking.comparison import GUARDED, KINDS, benchmark, worse
+from lineage.benchmarking.comparison import GUARDED, KINDS, benchmark, uncompared, worse
 from lineage.benchmarking.errors import errors
 from lineage.benchmarking.linkers import favourite, one_to_one, one_to_one_then_split, two_steps, with_sisters
 from lineage.benchmarking.running import run as run_strategy
@@ -175,8 +175,13 @@ def test_names_of_stress_are_strict(name):
         parsed(name)
 
 
+def test_no_more_is_missed_than_there_is():
+    with pytest.raises(ValueError, match=r"^no such stress: drop200; drop is for 99 at most$"):
+        parsed("drop200")
+
+
 def test_films_that_do_not_belong_together_are_refused(film):
-    with pytest.raises(ValueError, match=r"^the masks has 4 frames, but the truth has 10: they are not of the same film$"):
+    with pytest.raises(ValueError, match=r"^the label film has 4 frames, but the truth has 10: they are not of the same film$"):
         case_of(film.labels[:4], (film.truth, film.labels))
     cells, truth = points_of(film)
     short = Detections(cells.frame[:5], cells.position[:5], cells.label[:5])
@@ -459,7 +464,9 @@ def test_what_has_become_worse_is_named(table):
     assert worse(fallen, rows, tolerance=0.02) == []
     gone = table.assign(CHOTA=np.nan, status="time limit")
     assert worse(gone, rows[2:3]) == [f"nearest, clean: CHOTA fell from {before:.4f} to nan (time limit)"]
-    assert worse(fallen, [{"stress": "rain", "strategy": "nearest", "CHOTA": 1.0}]) == []
+    assert worse(fallen, strange := [{"stress": "rain", "strategy": "nearest", "CHOTA": 1.0}]) == []
+    assert uncompared(fallen, rows) == []
+    assert uncompared(fallen, [*rows, *strange]) == ["nearest, rain"]
 
 
 @pytest.mark.parametrize(("text", "message"), [("{", "is no JSON: .+"), ("[1]", "is no benchmark: rows with stress and strategy .+")])
@@ -501,6 +508,18 @@ def test_the_command_writes_tables_and_guards_them(call, film, tmp_path):
     assert code == 1
     assert json.loads(out)[2]["strategy"] == "nearest"
     assert err.startswith("nearest, clean: CHOTA fell from ")
+    (tmp_path / "more.json").write_text(json.dumps([{"stress": "rain", "strategy": "nearest"}, rows[3]]))
+    code, _, err = call(
+        *arguments[:3], "--strategies", f"mine={tmp_path / 'mine.toml'}", "--against", tmp_path / "more.json", "--json", "-"
+    )
+    assert (code, err) == (0, "not compared, for it was not run now: nearest, rain\n")
+    (tmp_path / "gone.json").write_text(json.dumps(rows[3:]))
+    code, _, err = call(*arguments[:3], "--strategies", "nearest", "--against", tmp_path / "gone.json", "--json", "-")
+    assert (code, err.splitlines()[-1]) == (2, f"lineage: nothing of {tmp_path / 'gone.json'} was run now, so nothing is compared")
+    rows[2]["film"]["sha256"] = "0" * 64
+    (tmp_path / "other.json").write_text(json.dumps(rows))
+    code, _, err = call(*arguments, "--against", tmp_path / "other.json")
+    assert (code, err.startswith(f"lineage: {tmp_path / 'other.json'} is a benchmark of another film than ")) == (2, True)
 
 
 def test_the_command_takes_points(call, film, tmp_path):

@@ -268,6 +268,11 @@ LABEL_ERRORS = {
         {"image": [GOOD[0], np.where(np.eye(4) > 0, np.nan, 1.0)]},
         "image frame 1 has 4 pixels that are NaN: fill them before tracking",
     ),
+    "infinite": (
+        GOOD,
+        {"image": [GOOD[0], np.where(np.eye(4) > 0, -np.inf, 1.0)]},
+        "image frame 1 has 4 pixels that are infinite: fill them before tracking",
+    ),
     "scale of other axes": (GOOD, {"scale": (1, 1, 1)}, "scale has 3 values, but there are 2 axes: y, x"),
     "scale zero": (GOOD, {"scale": (1, 0)}, "scale must be positive and finite, not (1.0, 0.0)"),
     "scale negative": (GOOD, {"scale": -1}, "scale must be positive and finite, not (-1.0, -1.0)"),

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter, map_coordinates
 
+import lineage
 from lineage.arrays import silent
 from lineage.detections import Detections
 from lineage.films import open_film
+from lineage.forest import Forest
 from lineage.linking import candidate_graph, link
 from lineage.motion import field_motion, optical_flow
 from lineage.pipeline.choosing import linked_hypotheses
@@ -94,6 +96,16 @@ def test_cells_that_are_stirred_are_followed_with_the_pictures_only(film):
     blind, seeing = link(labels), link(labels, pictures)
     assert right(blind, who) < 0.4
     assert right(seeing, who) > 0.94
+
+
+def test_strategies_see_the_pictures_that_a_benchmark_is_given(film):
+    pictures, labels, who = film
+    cells = Detections.from_labels(labels)
+    identity = np.array([who[t][label - 1] for t, label in zip(cells.frame, cells.label, strict=True)])
+    row = {(t, k): i for i, (t, k) in enumerate(zip(cells.frame.tolist(), identity.tolist(), strict=True))}
+    truth = Forest(cells, [row.get((t - 1, k), -1) for t, k in row])
+    table = lineage.benchmark(labels, truth, ("auto",), image=pictures)
+    assert table[table.strategy == "auto"].LNK.item() > 0.9  # blind, less than half of the links are right
 
 
 def test_so_they_are_when_the_solver_chooses_their_segments(film, tmp_path):

@@ -237,12 +237,21 @@ def test_the_light_classifier_learns_from_few_corrections():
     cost = light.scores(true)
     same = other.parent[true.target] == true.source
     assert np.median(cost[same]) < -1 and np.median(cost[~same]) > np.median(cost[same]) + 3
-    assert light.about == {"corrections": 120, "confirmed": 60}
+    assert light.about == {"corrections": 120, "confirmed": 60, "axes": 2}
 
 
 def test_one_confirmed_link_moves_little():
     graph, link, right = few_corrections()
     assert np.abs(train_light(graph, link[:1], right[:1]).scores(graph)).max() < 6
+
+
+def test_weights_of_flat_films_are_refused_for_deep_ones(tmp_path):
+    graph, link_, right = few_corrections()
+    train_light(graph, link_[:5], right[:5]).save(tmp_path / "flat.safetensors")
+    deep = Settings(edges=str(tmp_path / "flat.safetensors"))
+    says = f"^{re.escape(deep.edges)} has learned from 2D films and does not know 3D ones: train weights on such films$"
+    with pytest.raises(ValueError, match=says):
+        link(simulate(frames=3, cells=4, size=(12, 48, 48), seed=0).labels, settings=deep)
 
 
 def test_corrections_must_make_sense():

@@ -125,8 +125,8 @@ def case_of(
     cells = Detections.from_labels(masks, scale=scale, progress=progress)
     there = _folder(truth) if isinstance(truth, str | Path) else _pair(forest, film if film is not None else masks)
     alone = Forest(cells, np.full(len(cells), -1))
-    tracks, rows = tracks_of(alone, "the masks")
-    matching = match_labels(there, (tracks, relabelled(alone, masks, "the masks")), lambda _: (), progress=progress)
+    tracks, rows = tracks_of(alone, "the label film")
+    matching = match_labels(there, (tracks, relabelled(alone, masks, "the label film")), lambda _: (), progress=progress)
     return Case(cells, masks, pictures, there[0], matching.truth_cell, rows[matching.result_cell])
 
 

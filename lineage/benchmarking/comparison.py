@@ -123,12 +123,12 @@ def worse(table: pd.DataFrame, before: Sequence[Mapping[str, Any]], tolerance: f
         before: Rows of an older table, as its JSON has them.
         tolerance: How far a score may fall.
     """
-    now = {(row["stress"], row["strategy"]): row for row in table.to_dict("records")}
+    now = _by_name(table)
     found = []
     for row in before:
         key = row.get("stress"), row.get("strategy")
         if key not in now:
-            continue
+            continue  # see ``uncompared``
         for name in GUARDED:
             old, new = row.get(name), now[key][name]
             if old is None or not math.isfinite(old):
@@ -136,3 +136,18 @@ def worse(table: pd.DataFrame, before: Sequence[Mapping[str, Any]], tolerance: f
             if not new >= old - tolerance:
                 found.append(f"{key[1]}, {key[0]}: {name} fell from {old:.4f} to {new:.4f} ({now[key]['status']})")
     return found
+
+
+def uncompared(table: pd.DataFrame, before: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Which rows of an older run have none in this one, ``strategy, stress`` each: nobody knows whether they have become worse.
+
+    Args:
+        table: What ``benchmark`` gave.
+        before: Rows of an older table, as its JSON has them.
+    """
+    now = _by_name(table)
+    return [f"{row.get('strategy')}, {row.get('stress')}" for row in before if (row.get("stress"), row.get("strategy")) not in now]
+
+
+def _by_name(table: pd.DataFrame) -> dict[tuple[Any, Any], Mapping[Any, Any]]:
+    return {(row["stress"], row["strategy"]): row for row in table.to_dict("records")}

@@ -47,8 +47,8 @@ class Strategy:
     def of(cls, name: str, settings: Settings, says: str = "our programme, with other settings") -> Strategy:
         """Our own way with some settings."""
 
-        def run(cells: Detections, labels: Film | None, _image: Film | None) -> Forest:
-            return link_graph(candidate_graph(cells, labels, settings), settings)
+        def run(cells: Detections, labels: Film | None, image: Film | None) -> Forest:
+            return link_graph(candidate_graph(cells, labels, settings, image=image), settings)
 
         return cls(name, says, run, settings=settings)
 

@@ -99,17 +99,18 @@ def _moved(cells: Detections, stage: FloatArray) -> Harm:
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of stress: its usual amount, what the amount means, and what it does to detections."""
+    """A kind of stress: its usual amount, what the amount means, what it does to detections, and how much of it there can be."""
 
     amount: float
     says: str
     harm: Callable[[Detections, float, np.random.Generator], Harm]
+    most: float = np.inf
 
 
 STRESSES = {
     "clean": Kind(0, "the film as it is, numbers shuffled", _clean),
     "frames/": Kind(2, "every second (third, ...) frame only", _frames),
-    "drop": Kind(5, "so many per cent of the cells are missed", _drop),
+    "drop": Kind(5, "so many per cent of the cells are missed", _drop, most=99),
     "extra": Kind(5, "so many false cells per hundred true ones", _extra),
     "jitter": Kind(20, "each cell is misplaced by so many per cent of a cell's diameter", _jitter),
     "drift": Kind(25, "the field moves by so many per cent of a cell's diameter from frame to frame", _drift),
@@ -128,7 +129,10 @@ def parsed(name: str) -> tuple[Kind, float]:
     if found is None or kind is None or (found[2] and kind.amount == 0) or (found[1] == "frames/" and found[2] in ("", "0")):
         known = ", ".join(f"{word}{kind.amount:g}" if kind.amount else word for word, kind in STRESSES.items())
         raise ValueError(f"no such stress: {name}; there are {known} (with any whole number)")
-    return kind, float(found[2] or kind.amount)
+    amount = float(found[2] or kind.amount)
+    if amount > kind.most:
+        raise ValueError(f"no such stress: {name}; {found[1]} is for {kind.most:g} at most")
+    return kind, amount
 
 
 def stressed(case: Case, name: str, folder: Path, seed: int = 0) -> Case:

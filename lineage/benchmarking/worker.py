@@ -29,7 +29,8 @@ def main(folder: Path) -> None:
     points = _points(folder.parent / "points.npz") if labels is None else None
     began = time.perf_counter()
     try:
-        cells = Detections.from_labels(labels, scale=job["scale"]) if points is None else points
+        seen = image if strategy.settings is not None else None  # what is measured of the pictures counts in our own programme
+        cells = Detections.from_labels(labels, seen, scale=job["scale"]) if points is None else points
         forest = strategy.run(cells, labels, image)
         facts: dict[str, Any] = {"status": "ok"}
         np.savez(folder / "parent.npz", parent=forest.parent, selected=forest.selected)

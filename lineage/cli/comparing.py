@@ -46,19 +46,21 @@ def benchmark(
     """Link a film in several ways and say how good each is, beside the best that could be."""
     from lineage import __version__
     from lineage.benchmarking.comparison import benchmark as compare
-    from lineage.benchmarking.comparison import worse
+    from lineage.benchmarking.comparison import uncompared, worse
     from lineage.benchmarking.strategies import USUAL
     from lineage.benchmarking.writing import markdown, read_rows, rows_of, write_comparison
     from lineage.provenance import fingerprint, write_json
 
-    before = read_rows(against) if against is not None else []
+    before, labels_print = read_rows(against) if against is not None else [], fingerprint(labels)
+    if any((row.get("film") or labels_print).get("sha256") != labels_print["sha256"] for row in before):
+        raise ValueError(f"{against} is a benchmark of another film than {labels}: {before[0]['film'].get('path')}")
     cells, known = _input(labels, truth, scale)
     wanted: list[str | tuple[str, Settings]] = [_strategy(name) for name in _names(strategies)] or [*USUAL]
     table = compare(
         cells, known, wanted, _names(stress), image=film, scale=numbers(scale) if isinstance(cells, Path) else None, time_limit=time_limit,
         seed=seed, pythons=dict(_pair(item) for item in python or ()), progress=bar,
     )  # fmt: skip
-    facts: dict[str, Any] = {"film": fingerprint(labels), "seed": seed, "cytolineage": __version__}
+    facts: dict[str, Any] = {"film": labels_print, "seed": seed, "cytolineage": __version__}
     if out is not None:
         write_comparison(table, out, **facts)
     if json_to == "-":
@@ -68,6 +70,10 @@ def benchmark(
     if json_to not in (None, "-"):
         write_json(rows_of(table, facts), str(json_to))
     fallen = worse(table, before, tolerance)
+    if missing := uncompared(table, before):
+        print(f"not compared, for it was not run now: {'; '.join(missing)}", file=sys.stderr)
+        if len(missing) == len(before):
+            raise ValueError(f"nothing of {against} was run now, so nothing is compared")
     for sentence in fallen:
         print(sentence, file=sys.stderr)
     raise typer.Exit(1 if fallen else 0)

@@ -148,12 +148,17 @@ def learned_costs(graph: CandidateGraph, name: str | Path) -> FloatArray:
     """What a model, given by name or file, says of the links of a film, nats; see ``EdgeModel.scores``; (m,).
 
     Raises:
-        ValueError: The shipped model of this name is for films of another number of axes.
+        ValueError: The model is for films of another number of axes.
     """
     n_axes = graph.detections.n_axes
     if str(name) in ("edges-2d", "edges-3d") and not str(name).endswith(f"{n_axes}d"):
         raise ValueError(f"{name} does not know {n_axes}D films: take edges-{n_axes}d, or auto")
-    return load(name, n_axes).scores(graph)
+    model = load(name, n_axes)
+    if model.about.get("axes", n_axes) != n_axes:
+        raise ValueError(
+            f"{name} has learned from {model.about['axes']}D films and does not know {n_axes}D ones: train weights on such films"
+        )
+    return model.scores(graph)
 
 
 def _network(notes: dict[str, Any], path: Path) -> EdgeNetwork | Logistic:

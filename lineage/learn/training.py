@@ -166,7 +166,7 @@ def train_light(graph: CandidateGraph, link: IntArray, right: BoolArray, *, doub
         scores.append(EdgeModel(part).raw(batch))
         tests.append(_known(graph, known, link[fold == k], right[fold == k]))
     calibration = Calibration.fit(scores, tests)
-    about = {"corrections": len(link), "confirmed": int(right.sum())}
+    about = {"corrections": len(link), "confirmed": int(right.sum()), "axes": graph.detections.n_axes}
     return EdgeModel(network, Calibration(max(calibration.temperature, 1.0)), about)
 
 

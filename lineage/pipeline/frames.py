@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from lineage import __version__
-from lineage.arrays import Array, IntArray
+from lineage.arrays import Array, IntArray, odd_pixels
 from lineage.detections import Detections
 from lineage.films import OpenedFilm, Place, open_film
 from lineage.films.zarr_writing import chunk_places, scratch, write_frame
@@ -277,8 +277,8 @@ def _stands(task: Frame, note: Note) -> bool:
 
 
 def _finite(image: Array) -> Array:
-    if image.dtype.kind == "f" and (holes := int(np.isnan(image).sum())):
-        raise ValueError(f"it has {holes} pixels that are NaN: fill them before tracking")
+    if odd := odd_pixels(image):
+        raise ValueError(f"it has {odd}: fill them before tracking")
     return image
 
 
