@@ -25,7 +25,7 @@ from lineage.evaluation import evaluate
 from lineage.films import open_film
 from lineage.pipeline.choosing import linked_hypotheses
 from segmentation.hypotheses import SEARCH, Calibration, Candidates, calibration_error, calibration_of, fitting, from_said
-from segmentation.training import split
+from segmentation.splitting import split
 
 FILMS = {"Fluo-N2DL-HeLa": 25, "Fluo-N2DH-SIM+": 0, "DIC-C2DH-HeLa": 50, "PhC-C2DL-PSC": 25}  # and at what border the truth ends, pixels
 NUCLEI = ("Fluo-N2DL-HeLa", "Fluo-N2DH-SIM+")

@@ -44,7 +44,7 @@ from segmentation.fit import Schedule
 from segmentation.patches import Feed
 from segmentation.quality import overlaps, scores, seg
 from segmentation.segmenter import Segmenter, load
-from segmentation.training import split
+from segmentation.splitting import split
 from segmentation.unet import UNetConfig
 
 SIDE = 1024  # of the picture that is timed

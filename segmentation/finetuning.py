@@ -53,15 +53,17 @@ def adapted(network: UNet, rows: Sequence[int | None], *, inputs: int, seed: int
     return made.eval()
 
 
-def matching(old: Sequence[str], new: Sequence[str], *, fresh: bool = False) -> list[int | None]:
+def matching(old: Sequence[str], new: Sequence[str], *, head: str = "same") -> list[int | None]:
     """Say which old output each new one can begin with: the one of the same name.
 
     Args:
         old: names of what the network says now.
         new: names of what it shall say.
-        fresh: begin all of them at random.
+        head: "same", or "new": begin all of them at random.
     """
-    return [list(old).index(name) if name in old and not fresh else None for name in new]
+    if head not in ("same", "new"):
+        raise ValueError(f"head is {head!r}: give 'same' or 'new'")
+    return [list(old).index(name) if name in old and head == "same" else None for name in new]
 
 
 def few(sources: Sequence[Sequence[Pair]], most: int = 8) -> list[Pair]:
@@ -189,15 +191,6 @@ def judge(predict: Callable[[AnyArray], IntArray], decoder: Decoder, pairs: Sequ
         folder.mkdir(parents=True, exist_ok=True)
         journal.examples(folder / "examples.png", shown)
     return table["dice_image_mean"] if "dice_image_mean" in table else table["ap_image_mean"]
-
-
-def names_cells(decoder: Decoder) -> bool:
-    """Say whether the labels of a decoder number cells, or else name classes.
-
-    Args:
-        decoder: any.
-    """
-    return bool(getattr(decoder, "labels_are", "cells") == "cells")
 
 
 def with_weights(network: UNet, path: Path) -> UNet:

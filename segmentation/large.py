@@ -14,7 +14,7 @@ from torch import nn
 from segmentation.allocation import keep_memory
 from segmentation.arrays import AnyArray, FloatArray, IntArray
 from segmentation.blocks import Progress, divided, labels_for, silent, stitch
-from segmentation.decoders.interface import Decoder
+from segmentation.decoders.interface import Decoder, names_cells
 from segmentation.fit import pick_device
 from segmentation.normalise import Canvas, Percentiles, Picture, Place, Range
 from segmentation.tiles import TILE, TileSize, around, ask, cut
@@ -90,7 +90,7 @@ def segment(
             labels[place] = 0
         return labels
     look = _Look(model, picture, ranges, tile)
-    if getattr(model.decoder, "labels_are", "cells") == "classes":  # a pixel's class depends on nothing else
+    if not names_cells(model.decoder):  # a pixel's class depends on nothing else
         for place in progress(places, "segmenting"):
             labels[place] = look(place)
         return labels

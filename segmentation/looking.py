@@ -69,6 +69,7 @@ def average(
     views: int = 8,
     *,
     directions: Sequence[Direction] | None = None,
+    pairs: bool = False,
 ) -> FloatArray:
     """Ask about a picture from several sides and take the mean of what was said, turned upright.
 
@@ -77,6 +78,8 @@ def average(
         picture: (C, [Z,] Y, X); in 3D it is turned within its planes.
         views: 1; 4: mirrored along x, y and both; 8: also by quarter turns, which needs pixels as high as wide.
         directions: where a channel is about a direction ([z,] y, x), such as a ray of a star; the others None. Default: none is.
+        pairs: directions are steps, pixels, to the other of two pixels that a channel is about: what it says of one step, it says of the
+            step back, from the other end.
 
     Returns:
         float32 (k, [Z,] Y, X).
@@ -86,12 +89,21 @@ def average(
     """
     if views not in VIEWS:
         raise ValueError(f"views is {views}: give one of {', '.join(map(str, VIEWS))}")
-    orders = [_order(view, directions) for view in VIEWS[views]]
+    orders = [_order(view, directions, pairs=pairs) for view in VIEWS[views]]
     total: Any = 0.0
     for view, order in zip(VIEWS[views], orders, strict=True):
         said = view.back(answer(np.ascontiguousarray(view(picture))))
-        total = total + (said if order is None else said[order])
+        total = total + (said if order is None else np.stack([_from_there(said[k], step) for k, step in order]))
     return np.asarray(total / len(orders), np.float32)
+
+
+def are_pairs(decoder: Any) -> bool:  # noqa: ANN401 (any decoder)
+    """Say whether a decoder's channels with directions are about pairs of pixels.
+
+    Args:
+        decoder: one of `segmentation.decoders`.
+    """
+    return hasattr(decoder, "offsets")
 
 
 def directions_of(decoder: Any) -> Sequence[Direction] | None:  # noqa: ANN401 (any decoder)
@@ -105,25 +117,41 @@ def directions_of(decoder: Any) -> Sequence[Direction] | None:  # noqa: ANN401 (
     Returns:
         One entry a channel; None where all channels mean the same from every side.
     """
-    if hasattr(decoder, "offsets"):  # pairs of pixels: foreground, then one channel for each pair
+    if are_pairs(decoder):  # foreground, then one channel for each pair
         return (None, *decoder.offsets)
     found: Sequence[Direction] | None = getattr(decoder, "directions", None)
     return found
 
 
-def _order(view: View, directions: Sequence[Direction] | None) -> list[int] | None:
-    """Which channel of the view says what each channel says of the upright picture."""
+def _order(view: View, directions: Sequence[Direction] | None, *, pairs: bool) -> list[tuple[int, tuple[int, ...] | None]] | None:
+    """Which channel of the view says what each channel says of the upright picture, and from how many pixels away."""
     if directions is None:
         return None
-    order = []
+    order: list[tuple[int, tuple[int, ...] | None]] = []
     for channel, way in enumerate(directions):
         if way is None:
-            order.append(channel)
+            order.append((channel, None))
             continue
-        turned = view.direction(way)
-        found = [k for k, other in enumerate(directions) if other is not None and np.allclose(other, turned, atol=1e-6)]
-        if not found:
+        turned = np.array(view.direction(way))
+        same, back = _channel(directions, turned), _channel(directions, -turned) if pairs else None
+        if same is not None:
+            order.append((same, None))
+        elif back is not None:
+            order.append((back, tuple(int(step) for step in way)))
+        else:
             seen = tuple(round(float(n), 3) + 0.0 for n in way)
             raise ValueError(f"channel {channel} is about the direction {seen}, which no channel is about in every view: give views=1")
-        order.append(found[0])
     return order
+
+
+def _channel(directions: Sequence[Direction], way: FloatArray) -> int | None:
+    """The channel that is about a direction."""
+    return next((k for k, other in enumerate(directions) if other is not None and np.allclose(other, way, atol=1e-6)), None)
+
+
+def _from_there(said: FloatArray, step: tuple[int, ...] | None) -> FloatArray:
+    """What is said of each pixel, read so many pixels away; beyond the picture, where no pair is, the nearest there is."""
+    if step is None:
+        return said
+    places = [np.clip(np.arange(n) + more, 0, n - 1) for n, more in zip(said.shape, step, strict=True)]
+    return said[np.ix_(*places)]

@@ -11,7 +11,21 @@ from segmentation.arrays import AnyArray, FloatArray, IntArray
 from segmentation.augment import Shade, Warp, look
 from segmentation.sources import Files, Film, Pair, find_pairs, unknown_rim
 
-__all__ = ["FEED", "Batches", "Feed", "Files", "Film", "Pair", "Sampler", "apart", "batches", "check_pair", "find_pairs", "unknown_rim"]
+__all__ = [
+    "FEED",
+    "Batches",
+    "Feed",
+    "Files",
+    "Film",
+    "Pair",
+    "Sampler",
+    "apart",
+    "batches",
+    "check_pair",
+    "find_pairs",
+    "place_of",
+    "unknown_rim",
+]
 
 SIDE = {2: 160, 3: 48}  # of a patch, pixels, by the number of axes
 
@@ -79,14 +93,17 @@ class Sampler:
         normalise: whole picture, of one channel -> normalised picture.
         feed: gives `weights`, `foreground`, `keep` and `memory`.
         channels: how many channels a picture has; with more than one, pictures are (C, [Z,] Y, X).
+        check: refuses labels that cannot be learned from.
     """
 
     sources: Sequence[Sequence[Pair]]
     normalise: Callable[[AnyArray], FloatArray]
     feed: Feed = FEED
     channels: int = 1
+    check: Callable[[IntArray], object] | None = None
     _cache: OrderedDict[tuple[int, int], Pair] = field(default_factory=OrderedDict, repr=False)
     _empty: set[tuple[int, int]] = field(default_factory=set, repr=False)
+    _found: list[tuple[int, int]] = field(default_factory=list, repr=False)
 
     def __post_init__(self) -> None:
         if not self.sources or not all(len(s) for s in self.sources):
@@ -111,18 +128,29 @@ class Sampler:
         place = int(rng.choice(cells)) if len(cells) else int(rng.integers(labels.size))
         return image, labels, tuple(int(i) for i in np.unravel_index(place, labels.shape))
 
+    def check_found(self) -> None:
+        """Refuse to have learned from pictures of which none has a cell.
+
+        Raises:
+            ValueError: pictures were drawn, and no label was above 0.
+        """
+        if self._empty and not self._found:
+            raise ValueError(f"none of the {len(self._empty)} label pictures that were drawn has a cell: give some with numbers above 0")
+
     def _pair(self, source: int, row: int) -> Pair:
         key = (source, row)
         if key not in self._cache:
-            where = f"pair {row} of source {source}"
+            where = place_of(self.sources[source], row, f"pair {row} of source {source}")
             try:
                 image, labels = self.sources[source][row]
             except IndexError:
                 raise ValueError(f"{where} is not there, though the source says that it has {len(self.sources[source])}") from None
-            image = check_pair(image, labels, where=where, channels=self.channels)
+            image = check_pair(image, labels, where=where, channels=self.channels, check=self.check)
             self._make_room(image.size * 4 + labels.nbytes)
             self._cache[key] = (self._normalised(image, where), labels)
-            if not (labels > 0).any():
+            if (labels > 0).any():
+                self._found.append(key)
+            else:
                 self._empty.add(key)
                 if len(self._empty) == sum(len(s) for s in self.sources):
                     raise ValueError(f"none of the {len(self._empty)} label pictures has a cell: give at least one with a number above 0")
@@ -143,7 +171,14 @@ class Sampler:
             held -= image.nbytes + labels.nbytes
 
 
-def check_pair(image: AnyArray, labels: IntArray, *, where: str, channels: int = 1) -> AnyArray:
+def place_of(source: Sequence[Pair], row: int, otherwise: str) -> str:
+    """Where a pair is, for messages: its file or frame where the collection knows, see `Files.place`."""
+    return str(source.place(row)) if hasattr(source, "place") else otherwise
+
+
+def check_pair(
+    image: AnyArray, labels: IntArray, *, where: str, channels: int = 1, check: Callable[[IntArray], object] | None = None
+) -> AnyArray:
     """Refuse a picture and labels that do not belong together.
 
     Args:
@@ -151,6 +186,7 @@ def check_pair(image: AnyArray, labels: IntArray, *, where: str, channels: int =
         labels: ([Z,] Y, X) integers.
         where: which pair it is, for the message.
         channels: how many channels the picture must have.
+        check: refuses further labels.
 
     Returns:
         The picture: ([Z,] Y, X) where it must have one channel, else (C, [Z,] Y, X).
@@ -167,6 +203,11 @@ def check_pair(image: AnyArray, labels: IntArray, *, where: str, channels: int =
     found = image.shape[0] if image.ndim > labels.ndim else 1
     if found != channels:
         raise ValueError(f"{where} has {found} channel(s), its image has shape {image.shape}: the network takes {channels}")
+    if check is not None:
+        try:
+            check(labels)
+        except ValueError as error:
+            raise ValueError(f"{where}: {error}") from None
     return image.reshape(labels.shape) if channels == 1 else image
 
 

@@ -11,12 +11,12 @@ import torch
 
 from segmentation.arrays import AnyArray, FloatArray, IntArray
 from segmentation.checkpoints import fill, model_format, one_line, read_model, write_model
-from segmentation.decoders import Decoder, decoder_named, described
+from segmentation.decoders import Decoder, decoder_named, described, names_cells
 from segmentation.decoders.boundary import Boundary
 from segmentation.finetuning import Freeze, adapted, check_size, few, freeze_blocks, judge, matching, rate_factors
 from segmentation.fit import Progress, Schedule, fit, silent
 from segmentation.hypotheses.finding import KEY as CALIBRATION
-from segmentation.looking import average, directions_of
+from segmentation.looking import are_pairs, average, directions_of
 from segmentation.normalise import Percentiles, check_finite, is_constant
 from segmentation.patches import FEED, Feed, Pair, Sampler, batches
 from segmentation.tiles import TILE, predict
@@ -134,13 +134,13 @@ class Segmenter:
             resume: go on where a training that wrote into `folder` was stopped; all else must be as it was then.
         """
         wanted = self.decoder if decoder is None else decoder
-        rows = matching(self.decoder.channels, wanted.channels, fresh=head == "new")
+        rows = matching(self.decoder.channels, wanted.channels, head=head)
         network = adapted(self.network, rows, inputs=inputs or self.network.config.inputs, seed=feed.seed)
         freeze_blocks(network, freeze)
         known = {name: fact for name, fact in self.about.items() if name != CALIBRATION}  # other weights err differently
         config, learner = network.config, replace(self, network=network, decoder=wanted, about=known)
         check_size(feed, config)
-        sampler = Sampler(sources, self.normalise, feed, channels=config.inputs)
+        sampler = Sampler(sources, self.normalise, feed, channels=config.inputs, check=getattr(wanted, "check", None))
 
         last = copy.deepcopy(network)
 
@@ -149,7 +149,7 @@ class Segmenter:
 
         history = fit(
             network,
-            batches(sampler, wanted.targets, feed, dims=config.dims, classes=getattr(wanted, "labels_are", "cells") == "classes"),
+            batches(sampler, wanted.targets, feed, dims=config.dims, classes=not names_cells(wanted)),
             lambda answers, targets: wanted.loss(answers, trim(targets, config)),
             schedule if rate is None else replace(schedule, rate=rate),
             score=score if len(validation) else None,
@@ -160,6 +160,7 @@ class Segmenter:
             factors=rate_factors(network, fade),
             last=last,
         )
+        sampler.check_found()
         network.requires_grad_(True)
         last.requires_grad_(True)
         if len(validation):
@@ -183,7 +184,8 @@ class Segmenter:
         def answer(picture: FloatArray) -> FloatArray:
             return self.decoder.read(predict(self.network, picture, tile=tile, device=self.device))
 
-        return average(answer, np.stack([self.normalise(c) for c in channels]), views, directions=directions_of(self.decoder))
+        seen, ways = np.stack([self.normalise(c) for c in channels]), directions_of(self.decoder)
+        return average(answer, seen, views, directions=ways, pairs=are_pairs(self.decoder))
 
     def predict(self, image: AnyArray, *, tile: int | None = TILE, views: int = 1) -> IntArray:
         """Find the cells of one picture; for one that does not fit in memory see `segmentation.large.segment`.

@@ -25,12 +25,14 @@ class Files(Sequence[Pair]):
         labels: TIFF files of labels, in the same order.
         rim: width in pixels of the outer frame in which "no label" means "unknown" (-1).
         better: for each picture a TIFF file of labels that take the place of those they lie on (`laid_over`), or None; or empty.
+        binary: what lies in any cell is 1: labels of two classes. Then they may be true or false, or 0 and 255.
     """
 
     images: tuple[Path, ...]
     labels: tuple[Path, ...]
     rim: int = 0
     better: tuple[Path | None, ...] = ()
+    binary: bool = False
 
     def __post_init__(self) -> None:
         if len(self.images) != len(self.labels):
@@ -51,19 +53,24 @@ class Files(Sequence[Pair]):
                 f"{self.images[index]} has shape {image.shape} but {self.labels[index]} has {labels.shape}: "
                 "picture and labels must have one shape"
             )
-        known = unknown_rim(whole_labels(labels, str(self.labels[index])), self.rim)
+        known = unknown_rim(whole_labels(labels, str(self.labels[index]), binary=self.binary), self.rim)
         path = self.better[index] if self.better else None
         if path is None:
             return image, known
-        better = whole_labels(_read(path), str(path))
+        better = whole_labels(_read(path), str(path), binary=self.binary)
         if better.shape != known.shape:
             raise ValueError(f"{path} has shape {better.shape} but {self.labels[index]} has {known.shape}: both must have one shape")
-        return image, laid_over(known, better)
+        over = laid_over(known, better)
+        return image, np.minimum(over, 1) if self.binary else over
 
     @property
     def names(self) -> tuple[str, ...]:
         """What each picture is called."""
         return tuple(path.stem for path in self.images)
+
+    def place(self, row: int) -> str:
+        """Where a picture is, for messages: its file."""
+        return str(self.images[row])
 
     def only(self, rows: Sequence[int]) -> "Files":
         """Give the pairs of these rows.
@@ -85,6 +92,7 @@ class Film(Sequence[Pair]):
         rim: width in pixels of the outer frame in which "no label" means "unknown" (-1).
         frames: which frames to take, all by default.
         name: what to call it in messages.
+        binary: see `Files`.
     """
 
     images: Any
@@ -92,6 +100,7 @@ class Film(Sequence[Pair]):
     rim: int = 0
     frames: tuple[int, ...] | None = None
     name: str = "film"
+    binary: bool = False
 
     def __post_init__(self) -> None:
         image, labels = tuple(self.images.shape), tuple(self.labels.shape)
@@ -109,8 +118,12 @@ class Film(Sequence[Pair]):
     def __getitem__(self, index: int) -> Pair:  # type: ignore[override]
         """Read one frame: picture ([C,] [Z,] Y, X) and int32 labels ([Z,] Y, X)."""
         t = (self.frames or ())[index]
-        labels = whole_labels(np.asarray(self.labels[t]), f"frame {t} of {self.name}")
+        labels = whole_labels(np.asarray(self.labels[t]), f"frame {t} of {self.name}", binary=self.binary)
         return np.asarray(self.images[t]), unknown_rim(labels, self.rim)
+
+    def place(self, row: int) -> str:
+        """Where a picture is, for messages: the number of its frame, and the film."""
+        return f"frame {(self.frames or ())[row]} of {self.name}"
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -207,16 +220,19 @@ def laid_over(labels: IntArray, better: IntArray) -> IntArray:
     return np.where(drawn, better + top, kept).astype(np.int32)
 
 
-def whole_labels(labels: AnyArray, where: str) -> IntArray:
+def whole_labels(labels: AnyArray, where: str, *, binary: bool = False) -> IntArray:
     """Turn labels as they come from files into int32; numbers that are too large are renumbered.
 
     Args:
         labels: ([Z,] Y, X), of any real dtype; not altered.
         where: which labels they are, for the message.
+        binary: whatever is above 0 becomes 1, and they may be true or false.
 
     Raises:
         ValueError: they are no whole numbers.
     """
+    if labels.dtype == bool and binary:
+        return labels.astype(np.int32)
     if labels.dtype == bool:
         raise ValueError(f"{where} has labels that are only true or false: give each cell a number of its own")
     whole = np.issubdtype(labels.dtype, np.integer)
@@ -225,7 +241,8 @@ def whole_labels(labels: AnyArray, where: str) -> IntArray:
     if labels.size and labels.max() > np.iinfo(np.int32).max:
         values, rows = np.unique(labels, return_inverse=True)
         labels = (rows - np.searchsorted(values, 0)).reshape(labels.shape)
-    return labels.astype(np.int32, copy=False)
+    whole_numbers: IntArray = labels.astype(np.int32, copy=False)
+    return np.minimum(whole_numbers, 1) if binary else whole_numbers
 
 
 def _candidates(folder: Path, name: str) -> list[Path]:

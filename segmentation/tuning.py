@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from segmentation.arrays import FloatArray, IntArray
-from segmentation.decoders.interface import Decoder
+from segmentation.decoders.interface import Decoder, names_cells
 from segmentation.quality import dice, scores
 
 Seen = tuple[IntArray, FloatArray]
@@ -76,7 +76,7 @@ def judged(decoder: Decoder, pairs: Iterable[tuple[IntArray, IntArray]]) -> dict
         decoder: made the results.
         pairs: (truth, result) label pictures.
     """
-    return dice(pairs) if getattr(decoder, "labels_are", "cells") == "classes" else scores(pairs)
+    return scores(pairs) if names_cells(decoder) else dice(pairs)
 
 
 def _decoded(decoder: Decoder, picture: Seen) -> tuple[IntArray, IntArray]:

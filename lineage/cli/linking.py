@@ -165,12 +165,15 @@ def segment(
     film: Annotated[Path, typer.Argument(help="TIFF stack, folder of TIFFs, NPY or OME-Zarr.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="TIFF stack for the label masks.")] = Path("labels.tif"),
     method: Annotated[str, typer.Option(help="auto, classical, a shipped name such as cells-phase-2d, or a weights file.")] = "auto",
+    views: Annotated[
+        int, typer.Option(help="Look from so many sides, 1, 4 or 8, and take the mean: a little better, as many times slower.")
+    ] = 1,
 ) -> None:
     """Segment a film into label masks."""
     from lineage import pipeline
 
-    count = pipeline.segment_to_file(film, out, method, progress=bar)
-    print(f"{count} cells, masks in {out}")
+    count = pipeline.segment_to_file(film, out, method, views=views, progress=bar)
+    print(f"{count} cells, masks in {out}" if count is not None else f"classes of pixels, no cells, in {out}")
 
 
 @app.command()

@@ -16,15 +16,22 @@ N = TypeVar("N", int, float)
 Folders = Annotated[
     list[Path], typer.Argument(help="Folders with images/ and labels/, Challenge sequences such as 01, or OME-Zarr with labels.")
 ]
+Method = Annotated[str | None, typer.Option(help="Method to find the cells, such as boundary or star; that of --init when not given.")]
+ClassNames = Annotated[
+    str | None,
+    typer.Option(help="Learn classes of pixels, not cells: names such as background,nucleus,membrane, for the labels 0, 1, 2, ..."),
+]
+Patience = Annotated[int | None, typer.Option(help="Stop when so many validations in a row have not been better than the best one.")]
 
 
 @train_app.command("segmentation")
 def train_segmentation(
     folders: Folders,
     out: Annotated[Path, typer.Option("--out", "-o", help="Weights file, .safetensors.")] = Path("model.safetensors"),
-    decoder: Annotated[
-        str | None, typer.Option(help="Method to find the cells, such as boundary or star; that of --init when not given.")
-    ] = None,
+    decoder: Method = None,
+    classes: ClassNames = None,
+    punish: Annotated[str, typer.Option(help="Of --classes: entropy, dice, focal, entropy+dice or focal+dice.")] = "entropy+dice",
+    balanced: Annotated[bool, typer.Option("--balanced", help="Of --classes: rare classes count more.")] = False,
     init: Annotated[str | None, typer.Option(help="Weights to go on from: a shipped name, a weights file, a bioimage.io package.")] = None,
     freeze: Annotated[
         str, typer.Option(help="What of --init stays as it is: encoder, decoder, 'all but head', or a number of blocks.")
@@ -38,8 +45,8 @@ def train_segmentation(
     count: Annotated[int, typer.Option(help="Patches in a batch.")] = 10,
     side: Annotated[str | None, typer.Option(help="Side of a patch, pixels, or one each along z,y,x; 160 in 2D and 48 in 3D.")] = None,
     weights: Annotated[str | None, typer.Option(help="How often each folder is drawn, such as 3,1,1; equally when not given.")] = None,
-    width: Annotated[int, typer.Option(help="Features of a new network on its finest level.")] = 16,
-    depth: Annotated[int, typer.Option(help="How often a new network halves the picture.")] = 4,
+    width: Annotated[int | None, typer.Option(help="Features of a new network on its finest level; 16 when not given.")] = None,
+    depth: Annotated[int | None, typer.Option(help="How often a new network halves the picture; 4 when not given.")] = None,
     flat: Annotated[int, typer.Option(help="In 3D: how many of the first halvings leave the z axis alone.")] = 0,
     narrow: Annotated[
         float | None, typer.Option(help="How much more the ground between touching cells counts, such as 5; boundary decoder only.")
@@ -48,28 +55,57 @@ def train_segmentation(
     seed: Annotated[int, typer.Option(help="Another seed, another model.")] = 0,
     half: Annotated[bool | None, typer.Option("--half/--no-half", help="16-bit floats; on a GPU when not given.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    patience: Patience = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where the same command was stopped.")] = False,
 ) -> None:
     """Train a segmenter on labelled pictures; scores and a training log appear beside the weights."""
+    from lineage.provenance import finite
     from segmentation.patches import Feed
     from segmentation.training import train_segmentation as train
-    from segmentation.unet import UNetConfig
 
-    sides = None if side is None else _numbers(side, int, "side")
+    sides = () if side is None else _numbers(side, int, "side")
     shares = None if weights is None else _numbers(weights, float, "weights")
-    feed = Feed(count=count, side=sides[0] if sides and len(sides) == 1 else sides, weights=shares, seed=seed)
-    if not 0 <= flat <= depth:
-        raise ValueError(f"--flat must be 0 to --depth, {depth}, not {flat}")
-    pooling = ((1, 2, 2),) * flat + ((2, 2, 2),) * (depth - flat) if flat else ()
-    network = UNetConfig(dims=3 if flat else 2, width=width, depth=depth, pooling=pooling)
-    limits: dict[str, Any] = {"minutes": minutes, "steps": steps, "validation": validation, "gold": gold, "config": network}
+    feed = Feed(count=count, side=(sides[0] if len(sides) == 1 else sides) or None, weights=shares, seed=seed)
+    limits: dict[str, Any] = {"minutes": minutes, "steps": steps, "validation": validation, "gold": gold, "patience": patience}
     how: dict[str, Any] = {"feed": feed, "half": half, "device": device, "resume": resume, "progress": bar}
+    how |= {"config": _network(width, depth, flat), "decoder": _method(decoder, classes, punish, folders if balanced else None)}
     try:
-        table = train(folders, out, init=init, decoder=decoder, freeze=freeze, narrow=narrow, rate=rate, **limits, **how)
+        table = train(folders, out, init=init, freeze=freeze, narrow=narrow, rate=rate, **limits, **how)
     except KeyboardInterrupt as stop:
         typer.echo(f"lineage: {stop or 'interrupted; nothing was half-written'}", err=True)
         raise typer.Exit(130) from None
-    print(json.dumps(table, indent=1))
+    print(json.dumps(finite(table), indent=1))
+
+
+def _network(width: int | None, depth: int | None, flat: int) -> Any:  # noqa: ANN401 - a UNetConfig; its module loads torch
+    """The shape of a new network; None when nothing was said of it."""
+    from segmentation.unet import UNetConfig
+
+    halvings = 4 if depth is None else depth
+    if not 0 <= flat <= halvings:
+        raise ValueError(f"--flat must be 0 to --depth, {halvings}, not {flat}")
+    if width is None and depth is None and not flat:
+        return None
+    pooling = ((1, 2, 2),) * flat + ((2, 2, 2),) * (halvings - flat) if flat else ()
+    return UNetConfig(dims=3 if flat else 2, width=16 if width is None else width, depth=halvings, pooling=pooling)
+
+
+def _method(decoder: str | None, classes: str | None, punish: str, balanced: list[Path] | None) -> Any:  # noqa: ANN401 - a decoder
+    """The method that is asked for: a name, or classes, weighted by how rare they are in some folders."""
+    if classes is None:
+        if balanced is not None:
+            raise ValueError("--balanced is for --classes: name the classes, such as background,nucleus,membrane")
+        return decoder
+    if decoder not in (None, "classes"):
+        raise ValueError(f"--classes are learned by the decoder classes, not {decoder}: leave --decoder out")
+    from segmentation.decoders.classes import Classes
+    from segmentation.splitting import parts_of
+
+    method = Classes(tuple(name.strip() for name in classes.split(",")), punish=punish)
+    if balanced is None:
+        return method
+    parts = parts_of(balanced, None, binary=len(method.names) == 2)
+    return method.balanced(labels for part in parts for _, labels in part.train)
 
 
 def _numbers(text: str, kind: Callable[[str], N], name: str) -> tuple[N, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,25 +21,30 @@ Segment = Callable[[Array], Array]
 AUTOMATIC = {2: "nuclei-2d", 3: "nuclei-3d"}  # by the number of spatial axes, where they are shipped
 
 
-def segmenter(name: str, *, n_axes: int = 2, scale: Sequence[float] = ()) -> Segment:
+def segmenter(name: str, *, n_axes: int = 2, scale: Sequence[float] = (), views: int = 1, cells: bool = True) -> Segment:
     """A function image -> labels: ``classical``, shipped weights (``nuclei-2d``), a weights file, or ``auto``.
 
     Args:
         name: Which of them.
         n_axes: Spatial axes of the film; ``auto`` takes the shipped ``nuclei-2d`` or ``nuclei-3d``, and ``classical`` where there is none.
         scale: Size of a pixel along each axis, for the classical method on anisotropic stacks.
+        views: From how many sides a network looks: 1, 4 or 8.
+        cells: Whether cells are wanted; else weights that name classes of pixels will do too.
 
     Raises:
-        ValueError: No such weights, or weights for another number of axes or for several channels.
+        ValueError: No such weights, or weights for another number of axes or for several channels, or that name classes.
     """
     name = automatic(name, n_axes)
     if name == "classical":
         import segmentation
 
+        if views != 1:
+            raise ValueError(f"views is {views}, but the classical method looks from one side: name weights, or leave views out")
+
         relative = tuple(size / min(scale) for size in scale) or None
         return lambda image: segmentation.classical(image, scale=relative)
-    predict: Segment = model_named(name, n_axes).predict
-    return predict
+    model = model_named(name, n_axes, cells=cells)
+    return partial(model.predict, views=views) if views != 1 else model.predict
 
 
 def segmenter_in_blocks(name: str, *, n_axes: int = 2, scale: Sequence[float] = ()) -> Callable[[Any, Any], None]:
@@ -95,8 +101,8 @@ def automatic(name: str, n_axes: int) -> str:
     return wanted if shipped else "classical"
 
 
-def model_named(name: str, n_axes: int) -> Any:  # noqa: ANN401 - a Segmenter; its module loads torch
-    """A trained segmenter, if it takes frames of so many axes and one channel.
+def model_named(name: str, n_axes: int, *, cells: bool = True) -> Any:  # noqa: ANN401 - a Segmenter; its module loads torch
+    """A trained segmenter, if it takes frames of so many axes and one channel, and finds cells where these are wanted.
 
     Raises:
         ValueError: It does not, or there is none of this name.
@@ -109,7 +115,14 @@ def model_named(name: str, n_axes: int) -> Any:  # noqa: ANN401 - a Segmenter; i
         raise ValueError(f"{name} segments {config.dims}D frames, but the film is {n_axes}D: take 'classical' or give label masks")
     if config.inputs != 1:
         raise ValueError(f"{name} takes {config.inputs} channels, but a film has one: take other weights or give label masks")
+    if cells and not finds_cells(model):
+        raise ValueError(f"{name} names classes of pixels ({', '.join(model.decoder.channels)}), not cells: take other weights")
     return model
+
+
+def finds_cells(model: Any) -> bool:  # noqa: ANN401 - a Segmenter
+    """Whether the labels of a trained segmenter number cells, or else name classes."""
+    return bool(getattr(model.decoder, "labels_are", "cells") == "cells")
 
 
 def segment(film: Any, method: str = "auto", *, progress: Progress[int] = silent) -> list[Array]:  # noqa: ANN401 - path or array
@@ -130,29 +143,37 @@ def segment(film: Any, method: str = "auto", *, progress: Progress[int] = silent
     return list(segmented(opened, segmenter(method, n_axes=len(opened.shape) - 1, scale=opened.scale), progress))
 
 
-def segment_to_file(film: str | Path, out: str | Path, method: str = "auto", *, progress: Progress[int] = silent) -> int:
+def segment_to_file(
+    film: str | Path, out: str | Path, method: str = "auto", *, views: int = 1, progress: Progress[int] = silent
+) -> int | None:
     """Segment a film on disk into a TIFF stack of label masks; memory does not grow with its length.
 
     Args:
         film: The images.
         out: The TIFF; it appears when it is complete.
-        method: See ``segmenter``.
+        method: See ``segmenter``; weights that name classes of pixels paint the numbers of these.
+        views: From how many sides a network looks: 1, 4 or 8.
         progress: Wraps the loops over frames.
 
     Returns:
-        How many cells were found, over all frames.
+        How many cells were found, over all frames; None where the masks are classes.
 
     Raises:
-        ValueError: The film cannot be read, or holds NaN; the message names the frame.
+        ValueError: The film cannot be read, or holds NaN, the message names the frame; or the file's name is not that of a TIFF.
     """
+    if Path(out).suffix.lower() not in (".tif", ".tiff"):
+        raise ValueError(f"{out} cannot be written: masks are a TIFF stack, give a name that ends in .tif")
     opened = open_film(film)
+    how = segmenter(method, n_axes=len(opened.shape) - 1, scale=opened.scale, views=views, cells=False)
     home = Path(out).absolute().parent
     if not home.is_dir():
         raise FileNotFoundError(f"cannot write {out}: the folder {home} does not exist")
     with tempfile.TemporaryDirectory(prefix=".labels", dir=home) as place:
-        masks = segmented_to_disk(opened, method, opened.scale, Path(place), progress)
+        masks = kept(segmented(opened, how, progress), opened.shape, Path(place))
         save_labels(out, masks, scale=opened.scale, interval=opened.interval, progress=progress)
-        return sum(len(compact(masks[t])[0]) for t in range(len(masks)))
+        name = automatic(method, len(opened.shape) - 1)
+        cells = name == "classical" or finds_cells(model_named(name, len(opened.shape) - 1, cells=False))
+        return sum(len(compact(masks[t])[0]) for t in range(len(masks))) if cells else None
 
 
 def segmented(film: OpenedFilm, how: Segment, progress: Progress[int]) -> Iterator[Array]:

@@ -10,6 +10,7 @@ from segmentation.decoders.classes import Classes
 from segmentation.decoders.components import Components
 from segmentation.decoders.distance import Distance
 from segmentation.decoders.interface import Decoder as Decoder
+from segmentation.decoders.interface import names_cells as names_cells
 from segmentation.decoders.star import Star
 
 DECODERS: Mapping[str, type[Any]] = {

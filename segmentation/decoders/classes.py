@@ -65,6 +65,17 @@ class Classes:
         """
         return replace(self, weights=balance(labels, len(self.names)))
 
+    def check(self, labels: IntArray) -> None:
+        """Refuse labels that are no numbers of these classes.
+
+        Raises:
+            ValueError: a number is too high.
+        """
+        if labels.size and labels.max() >= len(self.names):
+            raise ValueError(
+                f"labels hold the number {labels.max()}: give class numbers 0..{len(self.names) - 1} for {', '.join(self.names)}"
+            )
+
     def targets(self, labels: IntArray) -> FloatArray:
         """Turn class numbers into what the network is compared with.
 
@@ -75,10 +86,7 @@ class Classes:
             float32 (1, [Z,] Y, X): the number of the class, -1 where unknown.
         """
         check_labels(labels)
-        if labels.size and labels.max() >= len(self.names):
-            raise ValueError(
-                f"labels hold the number {labels.max()}: give class numbers 0..{len(self.names) - 1} for {', '.join(self.names)}"
-            )
+        self.check(labels)
         return np.maximum(labels, -1).astype(np.float32)[None]
 
     def loss(self, answers: Tensor, wanted: Tensor) -> Tensor:

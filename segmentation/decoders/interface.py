@@ -67,3 +67,12 @@ class Decoder(Protocol):
             int32 labels ([Z,] Y, X), numbered 1..n, 0 = background.
         """
         ...
+
+
+def names_cells(decoder: Decoder) -> bool:
+    """Say whether the labels of a decoder number cells, or else name classes.
+
+    Args:
+        decoder: any.
+    """
+    return bool(getattr(decoder, "labels_are", "cells") == "cells")

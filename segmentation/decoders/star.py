@@ -24,6 +24,7 @@ USUAL = {2: 32, 3: 96}  # rays
 DISTANCE, QUIET = 2.0, 1e-3  # weights in the loss; at the usual unit of 10 pixels 0.2 and 0.0001 for each pixel, as published
 ALIKE = 0.5  # shared area over united area from which on a star has a say in another one's outline
 INNER = 0.6  # part of a star that is certainly its cell's
+CROWDED = 8  # pixels for each star that is looked at, at least, in 3D
 
 
 @dataclass(frozen=True, eq=False)
@@ -203,6 +204,9 @@ class Star:
     def objects(self, said: FloatArray) -> Stars:
         """Find the cells as stars, with their probabilities.
 
+        In 3D no more than an eighth of all pixels are looked at, the most probable ones: in the densest tissue the inner parts of cells
+        are less, and a network that has learned nothing yet, which finds a middle everywhere, would take minutes.
+
         Args:
             said: (1 + rays, [Z,] Y, X), as `read` gives it.
         """
@@ -212,6 +216,8 @@ class Star:
         points = points[inside.all(1)]
         probabilities = said[(0, *points.T)]
         order = np.argsort(-probabilities, kind="stable")  # of equals the first in the picture
+        if self.dims == 3:
+            order = order[: max(said[0].size // CROWDED, 1)]
         points, probabilities = points[order], probabilities[order]
         far = np.maximum(np.abs(said[1:][(slice(None), *points.T)].T), LEAST)
         owner, alike = suppress(points, far, self.aims, self.overlap)

@@ -99,6 +99,7 @@ def _own(package: Package, said: Description, device: str) -> Segmenter:
     if not isinstance(entry, dict) or not isinstance(entry.get("source"), str) or not isinstance(entry.get("sha256"), str):
         raise ValueError(f"{package.path}: {package.description} does not name the model's file and its sha256")
     content = package.read(entry["source"], entry["sha256"])
+    _check_others(package, said)
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder) / "model.safetensors"
         scratch.write_bytes(content)
@@ -107,7 +108,40 @@ def _own(package: Package, said: Description, device: str) -> Segmenter:
         except ValueError as error:
             raise ValueError(str(error).replace(str(scratch), f"{package.path}: {entry['source']}")) from None
     check_numbers(model.network.state_dict(), f"{package.path}: {entry['source']}")
+    _check_same(package, said, model, entry["source"])
     return model
+
+
+def _check_others(package: Package, said: Description) -> None:
+    """Refuse a package of ours of which any described file was changed: nobody could say which of them is meant.
+
+    Raises:
+        ValueError: a file is not what its sha256 says; names it.
+    """
+    tests = [tensor.test for tensor in (said.picture, said.answer) if tensor.test is not None]
+    for file in [*(weights.file for weights in said.weights.values()), *tests]:
+        package.read(file.name, file.sha256)
+    for weights in said.weights.values():
+        source, sha256 = weights.architecture.get("source"), weights.architecture.get("sha256")
+        if isinstance(source, str):
+            package.read(source, None if sha256 is None else str(sha256))
+
+
+def _check_same(package: Package, said: Description, model: Segmenter, name: str) -> None:
+    """Refuse a package of ours whose state dict has other weights than the model: another program has trained on.
+
+    Raises:
+        ValueError: they differ; names both files.
+    """
+    weights = said.weights.get("pytorch_state_dict")
+    if weights is None:
+        return
+    where = f"{package.path}: {weights.file.name}"
+    others = read_tensors(package.read(weights.file.name, weights.file.sha256), where)
+    for key, tensor in model.network.state_dict().items():
+        other = others.get(f"unet.{key}")
+        if other is None or other.shape != tensor.shape or not torch.allclose(other.float(), tensor.cpu().float(), atol=1e-6):
+            raise ValueError(f"{where} and {name} have other weights ({key}): one of them was changed, and nobody can say which is meant")
 
 
 def _from_state(package: Package, said: Description) -> tuple[UNet, str] | None:

@@ -97,7 +97,9 @@ def test_new_input_channels_that_show_the_old_ones_change_no_answer(old, new):
 def test_outputs_of_the_same_name_keep_their_weights(model):
     rows = matching(("foreground", "boundary", "distance"), ("distance", "flow", "foreground"))
     assert rows == [2, None, 0]
-    assert matching(("a",), ("a",), fresh=True) == [None]
+    assert matching(("a",), ("a",), head="new") == [None]
+    with pytest.raises(ValueError, match=r"^head is 'huh': give 'same' or 'new'$"):
+        matching(("a",), ("a",), head="huh")
     made = adapted(model.network, [*rows, None], inputs=1, seed=5)
     again, other = (adapted(model.network, [*rows, None], inputs=1, seed=seed) for seed in (5, 6))
     assert made.config.outputs == 4

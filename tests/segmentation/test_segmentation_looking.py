@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from segmentation.decoders.affinity import Affinity
+from segmentation.decoders.affinity import SOLID, Affinity
 from segmentation.decoders.boundary import Boundary
-from segmentation.looking import VIEWS, View, average, directions_of
+from segmentation.looking import VIEWS, View, are_pairs, average, directions_of
 from segmentation.tiles import predict
 from segmentation.unet import UNet, UNetConfig
 
@@ -87,8 +87,23 @@ def test_what_the_decoders_say():
     assert directions_of(SimpleNamespace(directions=((0, 1),))) == ((0, 1),)
     ways = directions_of(Affinity())
     assert ways[0] is None and len(ways) == len(Affinity().channels)
+    assert (are_pairs(Affinity()), are_pairs(Boundary())) == (True, False)
     with pytest.raises(ValueError, match=r"^channel 2 is about the direction \(0.0, 1.0\), which no channel is about in every view: give"):
         average(lambda p: p, ROWS, directions=ways)
+
+
+@pytest.mark.parametrize("views", [4, 8])
+@pytest.mark.parametrize(("decoder", "shape"), [(Affinity(), (24, 24)), (Affinity(offsets=SOLID), (6, 24, 24))])
+def test_pairs_are_the_same_from_either_end(decoder, shape, views):
+    """Who says the truth of every pair in every view is believed as if the picture had been seen upright only."""
+    labels = np.kron(np.random.default_rng(0).integers(0, 5, tuple(n // 6 for n in shape)), np.ones((6,) * len(shape), int))
+    wanted = decoder.targets(labels)
+    seen = average(lambda p: decoder.targets(p[0].astype(int)), labels[None], views, directions=directions_of(decoder), pairs=True)
+    inside = np.zeros(wanted.shape, bool)  # pairs that the picture holds
+    inside[0] = True
+    for k, step in enumerate(decoder.offsets, start=1):
+        inside[k][tuple(slice(max(-n, 0), side - max(n, 0)) for n, side in zip(step, shape, strict=True))] = True
+    np.testing.assert_array_equal(seen[inside], wanted[inside])
 
 
 @pytest.mark.parametrize(

@@ -381,6 +381,25 @@ def test_a_changed_file_is_found_by_its_hash(own, tmp_path):
     refused(path, r": file model\.safetensors was changed: its sha256 is [0-9a-f]{12}\.\.\., described is [0-9a-f]{12}\.\.\.")
 
 
+@pytest.mark.parametrize("name", ["weights.pt", "network.py", "test_input.npy", "test_output.npy"])
+def test_every_file_that_is_described_is_looked_at(own, tmp_path, name):
+    content = bytearray(own[name])
+    content[len(content) // 2] ^= 1
+    refused(rewritten(tmp_path / "m.zip", own | {name: bytes(content)}), rf": file {re.escape(name)} was changed: its sha256 is .+")
+
+
+def test_weights_that_another_program_trained_on_are_not_taken_for_the_old_ones(own, tmp_path):
+    """It writes the state dict anew and its hash, and knows nothing of our own file."""
+    tensors = torch.load(io.BytesIO(own["weights.pt"]), weights_only=True)
+    stream = io.BytesIO()
+    torch.save({name: value + (0.01 if name.endswith("head.bias") else 0) for name, value in tensors.items()}, stream)
+    said = yaml.safe_load(own["rdf.yaml"])
+    said["weights"]["pytorch_state_dict"]["sha256"] = hashlib.sha256(stream.getvalue()).hexdigest()
+    files = own | {"weights.pt": stream.getvalue(), "rdf.yaml": yaml.safe_dump(said).encode()}
+    says = r": weights\.pt and model\.safetensors have other weights \(head\.bias\): one of them was changed, and nobody can say which .+"
+    refused(rewritten(tmp_path / "m.zip", files), says)
+
+
 def test_a_bit_that_flipped_inside_the_archive_is_found(own, tmp_path):
     path = rewritten(tmp_path / "m.zip", own)
     whole = path.read_bytes()

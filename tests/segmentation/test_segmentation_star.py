@@ -123,6 +123,15 @@ def test_stars_are_sought_on_a_grid_and_away_from_the_rim():
     assert len(points) and points.min() >= 12 and (points < np.array(CROWD.shape) - 12).all()
 
 
+def test_a_network_that_finds_a_middle_everywhere_is_not_followed_everywhere():
+    """In 3D no more than an eighth of the pixels are looked at, and those are the most probable."""
+    said = np.full((97, 8, 16, 16), 0.01, np.float32)  # stars that hardly meet
+    said[0] = np.random.default_rng(0).uniform(0.5, 0.6, said[0].shape)
+    found = Star(dims=3, overlap=1.0, consensus=False).objects(said)
+    assert 0 < len(found) <= said[0].size // 8
+    assert found.probabilities.min() >= np.quantile(said[0], 0.87)
+
+
 def test_outlines_average_the_noise_of_single_pixels():
     said = Star().targets(CROWD)
     said[1:] *= np.exp(np.random.default_rng(0).normal(0, 0.2, said[1:].shape))

@@ -16,7 +16,8 @@ from segmentation.fit import Schedule
 from segmentation.hypotheses import is_calibrated
 from segmentation.patches import Feed
 from segmentation.segmenter import Segmenter, load
-from segmentation.training import split, start, train_segmentation
+from segmentation.splitting import split
+from segmentation.training import start, train_segmentation
 from segmentation.unet import UNetConfig
 
 
