@@ -212,7 +212,7 @@ def test_a_film_of_large_frames_has_the_lineages_of_the_whole(which, given, requ
 def test_large_frames_are_restored_and_segmented_by_networks(which, request, tmp_path, monkeypatch):
     film = request.getfixturevalue(which)
     path = on_disk(film.image[:2], tmp_path, "film")
-    how = {"settings": Settings(segment="nuclei-2d", denoise="nuclei-denoise"), "resources": Resources()}
+    how = {"settings": Settings(segment="nuclei-2d", denoise="nuclei-denoise", hypotheses=False), "resources": Resources()}
     whole = pipeline.run(path, tmp_path / "whole", **how)
     monkeypatch.setattr(arrays, "LARGE", 4000)
     found = pipeline.run(path, tmp_path / "out", **how)
@@ -239,3 +239,19 @@ def test_what_is_wrong_in_a_large_frame_is_said_with_its_number(deep, tmp_path, 
     with pytest.raises(ValueError, match=re.escape(says)):
         pipeline.run(tmp_path / "film.npy", tmp_path / "out", settings=Settings(segment="classical"), resources=Resources())
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("method", ["classical", "nuclei-2d"])
+def test_large_frames_are_segmented_into_a_file_in_parts(tmp_path, monkeypatch, method):
+    film = simulate(frames=2, cells=8, size=(128, 160), radius=7, seed=3).image
+    np.save(tmp_path / "film.npy", film)
+    whole = pipeline.segment_to_file(tmp_path / "film.npy", tmp_path / "whole.tif", method)
+    monkeypatch.setattr(arrays, "LARGE", 4000)
+    assert pipeline.segment_to_file(tmp_path / "film.npy", tmp_path / "parts.tif", method) == whole > 0
+    one, two = (tifffile.imread(tmp_path / name) for name in ("whole.tif", "parts.tif"))
+    assert ((one > 0) == (two > 0)).mean() > 0.999
+    with pytest.raises(ValueError, match=r"^views is 4, but (frames of shape|the classical method looks from one side)"):
+        pipeline.segment_to_file(tmp_path / "film.npy", tmp_path / "views.tif", method, views=4)
+    with pytest.raises(ValueError, match=r"png cannot be written: masks are a TIFF stack, give a name that ends in \.tif$"):
+        pipeline.segment_to_file(tmp_path / "film.npy", tmp_path / "masks.png", method)
+    assert {path.name for path in tmp_path.iterdir()} == {"film.npy", "whole.tif", "parts.tif"}

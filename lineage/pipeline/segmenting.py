@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from lineage.arrays import LARGE, Array, Progress, silent
-from lineage.films import OpenedFilm, open_film, save_labels
+from lineage.arrays import LARGE, Array, Progress, is_large, silent
+from lineage.films import LazyFrame, OpenedFilm, open_film, save_labels
 from lineage.measure import compact
 from lineage.pieces import digest_of_weights
 
@@ -66,7 +66,7 @@ def segmenter_in_blocks(name: str, *, n_axes: int = 2, scale: Sequence[float] = 
 
         relative = tuple(size / min(scale) for size in scale) or None
         return lambda image, out: classical_in_blocks(image, out, scale=relative, pixels=LARGE)
-    model = model_named(name, n_axes)
+    model = model_named(name, n_axes, cells=False)
 
     def how(image: Any, out: Any) -> None:  # noqa: ANN401
         from segmentation.large import segment
@@ -164,16 +164,32 @@ def segment_to_file(
     if Path(out).suffix.lower() not in (".tif", ".tiff"):
         raise ValueError(f"{out} cannot be written: masks are a TIFF stack, give a name that ends in .tif")
     opened = open_film(film)
+    if views != 1 and is_large(opened.shape[1:]):
+        raise ValueError(f"views is {views}, but frames of shape {opened.shape[1:]} are looked at in parts, from one side: leave views out")
     how = segmenter(method, n_axes=len(opened.shape) - 1, scale=opened.scale, views=views, cells=False)
     home = Path(out).absolute().parent
     if not home.is_dir():
         raise FileNotFoundError(f"cannot write {out}: the folder {home} does not exist")
     with tempfile.TemporaryDirectory(prefix=".labels", dir=home) as place:
-        masks = kept(segmented(opened, how, progress), opened.shape, Path(place))
+        if is_large(opened.shape[1:]):
+            masks = _in_blocks(opened, method, Path(place), progress)
+        else:
+            masks = kept(segmented(opened, how, progress), opened.shape, Path(place))
         save_labels(out, masks, scale=opened.scale, interval=opened.interval, progress=progress)
         name = automatic(method, len(opened.shape) - 1)
         cells = name == "classical" or finds_cells(model_named(name, len(opened.shape) - 1, cells=False))
         return sum(len(compact(masks[t])[0]) for t in range(len(masks))) if cells else None
+
+
+def _in_blocks(film: OpenedFilm, method: str, folder: Path, progress: Progress[int]) -> OpenedFilm:
+    """The label film of a film whose frames are looked at in parts, on disk."""
+    store = np.lib.format.open_memmap(folder / "labels.npy", "w+", np.int32, film.shape)
+    name = automatic(method, len(film.shape) - 1)
+    how = segmenter_in_blocks(name, n_axes=len(film.shape) - 1, scale=film.scale)
+    for t in progress(range(len(film)), "segmenting"):
+        how(LazyFrame(film, (t,)), store[t])
+    store.flush()
+    return open_film(folder / "labels.npy", kind="labels")
 
 
 def segmented(film: OpenedFilm, how: Segment, progress: Progress[int]) -> Iterator[Array]:
