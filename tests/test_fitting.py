@@ -132,12 +132,18 @@ def test_the_film_own_model_is_not_made_worse(corrected):
     np.testing.assert_array_equal(np.isfinite(sure), learned.forest.parent >= 0)
 
 
-@pytest.mark.parametrize("rules", [{"min_cycle": 6}, {"divisions": False}, {"window": 8, "overlap": 4, "max_gap": 1}])
-def test_the_rules_of_the_film_hold_beside_corrections(corrected, rules):
-    film, _, forest, known = corrected
-    fine = Corrections(known.source[:8], known.target[:8], known.right[:8])
-    single = forest.n_children[fine.source] == 1
-    fine = Corrections(fine.source[single], fine.target[single], fine.right[single])
+@pytest.fixture(scope="module")
+def confirmed():
+    """A small film, and a few links that are right whatever the rules are."""
+    film = lineage.simulate(frames=12, cells=8, size=(130, 130), seed=5, cycle=5, cycle_spread=1, min_cycle=4, speed=2.0)
+    forest = lineage.link(film.labels)
+    child = forest.child_rows[forest.n_children[forest.parent[forest.child_rows]] == 1][:6]
+    return film, forest, Corrections(forest.parent[child], child, np.ones(6, bool))
+
+
+@pytest.mark.parametrize("rules", [{"min_cycle": 6}, {"divisions": False}, {"window": 6, "overlap": 3, "max_gap": 1}])
+def test_the_rules_of_the_film_hold_beside_corrections(confirmed, rules):
+    film, forest, fine = confirmed
     found = fit(forest, fine, film.labels, Settings(**rules)).forest
     assert ((found.parent[fine.target] == fine.source) == fine.right).all()
     assert found.certificate.status == "optimal"

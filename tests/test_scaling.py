@@ -146,7 +146,7 @@ def test_another_method_is_another_result(place, monkeypatch):
     pipeline.run(place / "film.zarr", place / "out", settings=CLASSICAL, resources=IN_PIECES)
     made, seen = dates(place / "out.pieces"), []
     monkeypatch.setattr(frames, "_how", lambda name, scale: lambda image: seen.append(name) or np.uint16(image > 300))
-    pipeline.run(place / "film.zarr", place / "out", settings=Settings(segment="nuclei-2d"), resources=IN_PIECES)
+    pipeline.run(place / "film.zarr", place / "out", settings=Settings(segment="nuclei-2d", hypotheses=False), resources=IN_PIECES)
     assert seen == ["nuclei-2d"] * 9
     now = dates(place / "out.pieces")
     assert {path for path in now if made[path] == now[path]} == {Path("labels.zarr/zarr.json"), Path("labels.zarr/0/zarr.json")}

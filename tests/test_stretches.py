@@ -247,11 +247,10 @@ def test_a_film_without_cells(tmp_path):
     assert found.certificate.objective == 0
 
 
-@pytest.mark.parametrize("name", ["hypotheses", "merges"])
-def test_what_needs_the_whole_film_is_refused(saved, tmp_path, name):
-    says = f"{name} cannot be used on a film in pieces: leave the memory limit and the workers out, or {name}"
+def test_what_needs_the_whole_film_is_refused(saved, tmp_path):
+    says = "merges cannot be used on a film in pieces: leave the memory limit and the workers out, or merges"
     with pytest.raises(ValueError, match=f"^{re.escape(says)}$"):
-        link_in_stretches(saved, Store(tmp_path / "p"), Settings(**{name: True}))
+        link_in_stretches(saved, Store(tmp_path / "p"), Settings(merges=True))
 
 
 def test_a_cycle_time_holds_where_the_film_fits(saved, tmp_path):
