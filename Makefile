@@ -10,7 +10,7 @@ demo: $(VENV)/.ready
 	@echo "Open demo/report.html in a browser; look at demo/overview.png; open demo/lineages.gexf in Gephi; demo/lineages.csv is a table, demo/ctc the masks."
 
 test: $(VENV)/.ready-test
-	$(RUN)/python -m pytest -n auto --dist loadfile
+	$(RUN)/python -m pytest -n auto --dist worksteal
 
 lint: $(VENV)/.ready-test
 	$(RUN)/ruff check .

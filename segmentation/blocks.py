@@ -81,11 +81,24 @@ def _parts(shape: Sequence[int], rim: Sequence[int], *, tile: int | Sequence[int
         raise ValueError(f"tile is {tile} and pixels {pixels}: give sides of at least 1 pixel, or tile=0 and at least 1 pixel")
     if any(largest):
         return [max(-(-length // side), 1) for length, side in zip(shape, largest, strict=True)]
-    parts = [1] * len(shape)
+    return fewest(shape, rim, pixels, units=[1] * len(shape), least=[max(more, 1) for more in rim])
+
+
+def fewest(counts: Sequence[int], rim: Sequence[int], pixels: float, *, units: Sequence[int], least: Sequence[int]) -> list[int]:
+    """Into how many parts each axis is divided so that no part is too large with its rim: the longest side is divided first.
+
+    Args:
+        counts: sides of the picture, units.
+        rim: what is read beyond a part on either side, pixels.
+        pixels: most of a part with its rim.
+        units: pixels of a unit; parts are whole units.
+        least: an axis is divided no more once its parts are no longer than this, pixels.
+    """
+    parts = [1] * len(counts)
     while True:
-        proper = [-(-length // n) for length, n in zip(shape, parts, strict=True)]
-        read = [min(side + 2 * more, length) for side, more, length in zip(proper, rim, shape, strict=True)]
-        divisible = [axis for axis, side in enumerate(proper) if side > max(rim[axis], 1)]
+        proper = [-(-count // n) * unit for count, n, unit in zip(counts, parts, units, strict=True)]
+        read = [min(side + 2 * more, count * unit) for side, more, count, unit in zip(proper, rim, counts, units, strict=True)]
+        divisible = [axis for axis, side in enumerate(proper) if side > least[axis]]
         if math.prod(read) <= pixels or not divisible:
             return parts
         parts[max(divisible, key=lambda axis: proper[axis])] += 1

@@ -7,7 +7,6 @@ that the picture and the answer may lie on disk and be of any size.
 """
 
 import itertools
-import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +16,7 @@ import torch
 
 from segmentation.allocation import keep_memory
 from segmentation.arrays import FloatArray
+from segmentation.blocks import fewest
 from segmentation.fit import pick_device
 from segmentation.normalise import Canvas, Picture, Place
 from segmentation.unet import UNet, UNetConfig
@@ -208,13 +208,5 @@ def _parts(shape: Sequence[int], tile: TileSize, config: UNetConfig) -> list[int
 def _affordable(cells: Sequence[int], config: UNetConfig) -> list[int]:
     """The fewest tiles whose features fit into memory: the longest side is divided first."""
     most = MEMORY / 4 / (5 * config.width + config.inputs + config.outputs)  # pixels: about five finest maps live at one time
-    parts = [1] * len(cells)
     halos = [-(-halo // divisor) * divisor for halo, divisor in zip(config.halos, config.divisors, strict=True)]
-    while True:
-        proper = [-(-count // n) * divisor for count, n, divisor in zip(cells, parts, config.divisors, strict=True)]
-        whole = [count * divisor for count, divisor in zip(cells, config.divisors, strict=True)]
-        read = [min(side + 2 * halo, full) for side, halo, full in zip(proper, halos, whole, strict=True)]
-        divisible = [axis for axis, side in enumerate(proper) if side > config.divisors[axis]]
-        if math.prod(read) <= most or not divisible:
-            return parts
-        parts[max(divisible, key=lambda axis: proper[axis])] += 1
+    return fewest(cells, halos, most, units=config.divisors, least=config.divisors)

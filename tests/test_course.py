@@ -158,10 +158,10 @@ def wrong(seed):
 
 
 def test_fewer_links_are_wrong_than_by_the_last_step_alone(monkeypatch):
-    found, learned = zip(*map(wrong, range(4)), strict=True)
+    found, learned = zip(*map(wrong, range(3)), strict=True)
     assert all(each["course"]["kept"] > 0.7 for each in learned)
     monkeypatch.setattr(Course, "fit", classmethod(lambda *_: None))
-    before, learned = zip(*map(wrong, range(4)), strict=True)
+    before, learned = zip(*map(wrong, range(3)), strict=True)
     assert not any(each["course"] for each in learned)
     assert sum(found) < sum(before)
 

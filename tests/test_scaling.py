@@ -19,7 +19,7 @@ from lineage import pipeline
 from lineage.films import open_film
 from lineage.films.zarr_writing import create_image_zarr, write_frame
 from lineage.pieces import Resources, Store
-from lineage.pipeline import frames
+from lineage.pipeline import frames, running
 from lineage.settings import Settings
 from lineage.simulation import simulate
 from lineage.stretches.plan import A_CELL, FREE
@@ -27,6 +27,12 @@ from lineage.stretches.plan import A_CELL, FREE
 ROOT = Path(__file__).parents[1]
 CLASSICAL = Settings(segment="classical")
 IN_PIECES = Resources()
+
+
+@pytest.fixture(autouse=True)
+def unseen(monkeypatch):
+    """No pictures of the results are drawn, which takes longer than all else here."""
+    monkeypatch.setattr(running, "write_overview", lambda *_: None)
 
 
 @pytest.fixture(scope="module")
@@ -260,7 +266,7 @@ def test_a_run_that_is_killed_goes_on(place):
     subprocess.run([*command[:6], "whole", *command[7:]], cwd=place, check=True, capture_output=True, env=environment())
     rng, made = np.random.default_rng(0), {}
     pieces = place / "out.pieces"
-    for _ in range(3):
+    for _ in range(2):
         run = subprocess.Popen(command, cwd=place, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment())
         deadline, target = time.monotonic() + 60, rng.integers(1, 10)
         while run.poll() is None and time.monotonic() < deadline and written(pieces) < len(made) + target // 3:

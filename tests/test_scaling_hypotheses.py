@@ -16,12 +16,21 @@ from lineage import pipeline
 from lineage.films import open_film
 from lineage.films.zarr_writing import create_image_zarr, write_frame
 from lineage.pieces import Resources
+from lineage.pipeline import running
 from lineage.settings import Settings
 from lineage.simulation import simulate
 from lineage.stretches.plan import A_RIVAL, FREE
 
 IN_PIECES = Resources()
 CHOOSING = Settings(segment="nuclei-2d", threads=1)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def unseen():
+    """No pictures of the results are drawn, which takes longer than all else here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(running, "write_overview", lambda *_: None)
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -14,6 +14,7 @@ from lineage.candidates import displacements
 from lineage.detections import Detections
 from lineage.matching import Tracks
 from lineage.measure import compact, label_image
+from lineage.scoring.film import diameter
 
 from .case import Case
 
@@ -39,13 +40,9 @@ class Harm:
     step: int = 1
 
 
-def diameter(cells: Detections) -> float:
-    """Typical diameter of a cell, from its area, or most of the spacing of points; physical units."""
-    if "area" in cells.columns and len(cells):
-        area = float(np.median(cells.columns["area"]))
-        return 2 * (area / np.pi) ** 0.5 if cells.n_axes == 2 else 2 * (3 * area / (4 * np.pi)) ** (1 / 3)
-    spacing = displacements(cells)[1]
-    return 0.7 * spacing if np.isfinite(spacing) and spacing > 0 else 1.0
+def _size(cells: Detections) -> float:
+    """Typical diameter of a cell, physical units."""
+    return diameter(cells, displacements(cells)[1])
 
 
 def _none(cells: Detections) -> Harm:
@@ -74,20 +71,20 @@ def _extra(cells: Detections, amount: float, rng: np.random.Generator) -> Harm:
 
 def _jitter(cells: Detections, amount: float, rng: np.random.Generator) -> Harm:
     none = _none(cells)
-    return Harm(none.keep, rng.normal(0, amount / 100 * diameter(cells), none.shift.shape), none.stage, none.copied)
+    return Harm(none.keep, rng.normal(0, amount / 100 * _size(cells), none.shift.shape), none.stage, none.copied)
 
 
 def _drift(cells: Detections, amount: float, rng: np.random.Generator) -> Harm:
     course = rng.normal(size=cells.n_axes)
     course[:-2] = 0  # stages drift in the plane
-    course *= amount / 100 * diameter(cells) / np.linalg.norm(course)
+    course *= amount / 100 * _size(cells) / np.linalg.norm(course)
     return _moved(cells, np.arange(cells.n_frames)[:, None] * course)
 
 
 def _jump(cells: Detections, amount: float, rng: np.random.Generator) -> Harm:
     course = rng.normal(size=(cells.n_frames, cells.n_axes))
     course[:, :-2] = 0
-    course *= amount / 100 * diameter(cells) / np.maximum(np.linalg.norm(course, axis=1, keepdims=True), 1e-12)
+    course *= amount / 100 * _size(cells) / np.maximum(np.linalg.norm(course, axis=1, keepdims=True), 1e-12)
     course *= (rng.random(cells.n_frames) < 0.2)[:, None]
     return _moved(cells, np.cumsum(course, axis=0))
 
@@ -179,7 +176,7 @@ def thinned(tracks: Tracks, step: int) -> tuple[Tracks, IntArray]:
 def _points(case: Case, harm: Harm, rng: np.random.Generator) -> tuple[Detections, IntArray, None, None]:
     cells = case.detections
     around = rng.normal(size=(len(harm.copied), cells.n_axes))
-    around *= 2 * diameter(cells) * rng.uniform(0.5, 1.5, (len(around), 1)) / np.maximum(np.linalg.norm(around, axis=1), 1e-12)[:, None]
+    around *= 2 * _size(cells) * rng.uniform(0.5, 1.5, (len(around), 1)) / np.maximum(np.linalg.norm(around, axis=1), 1e-12)[:, None]
     stay = np.flatnonzero(harm.keep)
     rows = np.concatenate([stay, harm.copied])
     place = np.concatenate([(cells.position + harm.shift)[stay], cells.position[harm.copied] + around])

@@ -151,7 +151,7 @@ def first_guess(detections: Detections) -> FilmModel:
     """
     steps, spacing = displacements(detections)
     n_axes = detections.n_axes
-    size = _diameter(detections, spacing)
+    size = diameter(detections, spacing)
     step, tail = fit_step(steps, n_axes, least=1e-3 * size)
     density = _density(detections, spacing, size)
     reach = max(size / 4, float(np.quantile(steps, 0.95)) / 2 if len(steps) else 0.0)
@@ -200,8 +200,13 @@ def estimate(model: FilmModel, graph: CandidateGraph, forest: Forest) -> FilmMod
     )
 
 
-def _diameter(detections: Detections, spacing: float) -> float:
-    """Typical diameter of a cell, physical units; from areas where they are known, else from the spacing."""
+def diameter(detections: Detections, spacing: float) -> float:
+    """Typical diameter of a cell, physical units; from areas where they are known, else most of the spacing.
+
+    Args:
+        detections: The cells.
+        spacing: Typical distance of neighbours, physical units; see ``candidates.displacements``.
+    """
     if "area" in detections.columns and len(detections):
         area = max(float(np.median(detections.columns["area"])), 1e-200)
         return 2 * (area / np.pi) ** 0.5 if detections.n_axes == 2 else 2 * (3 * area / (4 * np.pi)) ** (1 / 3)
@@ -213,7 +218,7 @@ def _sizes(detections: Detections, size: float) -> FloatArray:
     if "area" not in detections.columns:
         near = spacings(detections)
         return np.where(near > 0, 0.7 * near, size)
-    diameters = np.array([_diameter(detections.take(np.arange(rows.start, rows.stop)), np.nan) for rows in detections.frames()])
+    diameters = np.array([diameter(detections.take(np.arange(rows.start, rows.stop)), np.nan) for rows in detections.frames()])
     count = np.array([rows.stop - rows.start for rows in detections.frames()])
     return (diameters * count + 2 * size) / (count + 2)
 

@@ -61,7 +61,7 @@ def extent(labels):
 def test_cells_smaller_than_the_overlap_are_those_of_the_whole_picture(seed):
     rng = np.random.default_rng(seed)
     dims = 2 if seed % 4 else 3
-    shape = tuple(rng.integers(20, 90 if dims == 2 else 26, dims))
+    shape = tuple(rng.integers(20, 90, dims) if dims == 2 else rng.integers(14, 20, dims))
     picture = balls(shape, int(rng.integers(3, 25)), seed)
     expected = label(picture > 0, connectivity=1)  # numbered in the order of first pixels
     assert expected.max() > 1
