@@ -231,6 +231,16 @@ class Detections:
         return cls(frame[order], position[order], label[order], kept, sizes, n_frames=n_frames, interval=interval)
 
 
+def stretched(cells: Detections, scale: Sequence[float] | float) -> Detections:
+    """Detections whose coordinates count steps of this size along ([z,] y, x), in physical units.
+
+    Raises:
+        ValueError: Another number of sizes than axes, or one that is not positive.
+    """
+    sizes = checked_scale(scale, cells.n_axes)
+    return replace(cells, position=cells.position * sizes, scale=sizes)
+
+
 def checked_scale(scale: Sequence[float] | float | None, n_axes: int) -> tuple[float, ...]:
     """``scale`` as one positive number an axis; ones when it is not given.
 

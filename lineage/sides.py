@@ -14,7 +14,7 @@ from .simulation.streaming import LABELS, TRUTH
 
 Source = str | Path | tuple[Forest, Film | None]
 
-_TABLE, _CTC, _MADE = "lineages.csv", "ctc", "labels.zarr"  # in a folder of results
+TABLE, MASKS, MADE = "lineages.csv", "ctc", "labels.zarr"  # in a folder of results
 
 
 def side_of(source: Source) -> Source:
@@ -36,8 +36,8 @@ def side_of(source: Source) -> Source:
     if (path.is_file() and path.name not in TABLES) or is_zarr(path):
         return read(path), None
     if path.is_dir() and find_table(path) is None:
-        if (path / _CTC).is_dir():
-            return path / _CTC
-        if (path / _TABLE).is_file():
-            return read(path / _TABLE), open_film(path / _MADE, kind="labels") if (path / _MADE).is_dir() else None
+        if (path / MASKS).is_dir():
+            return path / MASKS
+        if (path / TABLE).is_file():
+            return read(path / TABLE), open_film(path / MADE, kind="labels") if (path / MADE).is_dir() else None
     return source

@@ -95,11 +95,9 @@ def _stretched(forest: Forest, scale: tuple[float, ...] | None) -> Forest:
     """A lineage table whose coordinates count steps of this size along ([z,] y, x)."""
     if scale is None:
         return forest
-    from lineage.detections import checked_scale
+    from lineage.detections import stretched
 
-    cells = forest.detections
-    sizes = checked_scale(scale, cells.n_axes)
-    return replace(forest, detections=replace(cells, position=cells.position * sizes, scale=sizes))
+    return replace(forest, detections=stretched(forest.detections, scale))
 
 
 def _names(text: str | None) -> list[str]:

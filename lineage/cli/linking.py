@@ -141,6 +141,7 @@ def _outcome(done: Any, gaps: str = "split", *, masks: bool = True, to_stderr: b
     from lineage.formats.shared_masks import said
 
     forest, certificate = done.forest, done.forest.certificate
+    too_many = masks and not (done.folder / "ctc").exists()
     bridged, among = int((forest.gap > 0).sum()), forest.record.get("hypotheses")
     lines = [
         f"{int(forest.selected.sum())} cells in {forest.detections.n_frames} frame{'s' * (forest.detections.n_frames != 1)}, "
@@ -150,11 +151,7 @@ def _outcome(done: Any, gaps: str = "split", *, masks: bool = True, to_stderr: b
         *([f"{together} (in the masks of ctc)"] if (together := said(forest, cut=gaps == "fill")) else []),
         f"cost {certificate.objective:.3f} nats, lower bound {certificate.bound:.3f}, gap {certificate.gap:.2g} "
         f"({certificate.status}, {certificate.solver}{f', {certificate.seconds:.1f} s' if certificate.seconds else ''})",
-        *(
-            []
-            if not masks or (done.folder / "ctc").exists()
-            else [f"{len(forest.tracklets())} tracklets are more than ctc can hold: it is left out"]
-        ),
+        *([f"{len(forest.tracklets())} tracklets are more than ctc can hold: it is left out"] if too_many else []),
         f"results in {done.folder}: {', '.join(sorted(entry.name for entry in done.folder.iterdir()))}",
     ]
     print("\n".join(lines), file=sys.stderr if to_stderr else sys.stdout)

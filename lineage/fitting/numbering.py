@@ -11,8 +11,7 @@ import numpy as np
 from lineage.films import OpenedFilm, open_film
 from lineage.forest import Forest
 from lineage.formats import read
-
-_TABLE, _MASKS, _MADE = "lineages.csv", "ctc", "labels.zarr"
+from lineage.sides import MADE, MASKS, TABLE
 
 
 def linked_before(place: Path) -> tuple[Callable[[Forest], Forest], OpenedFilm]:
@@ -25,11 +24,11 @@ def linked_before(place: Path) -> tuple[Callable[[Forest], Forest], OpenedFilm]:
     Raises:
         ValueError: No label film; or, when the cells are numbered, masks that are not those of the table.
     """
-    if not (place / _TABLE).is_file():
+    if not (place / TABLE).is_file():
         return lambda forest: forest, open_film(place, kind="labels")
-    table = read(place / _TABLE)
-    made = (place / _MADE).is_dir()
-    masks = open_film(place / (_MADE if made else _MASKS), kind="labels")
+    table = read(place / TABLE)
+    made = (place / MADE).is_dir()
+    masks = open_film(place / (MADE if made else MASKS), kind="labels")
     label = table.detections.label if made else table.tracklet_id  # of the masks
     ids = table.detections.columns.get("source_id", np.arange(len(table)))
     number = {(t, k): i for t, k, i in zip(table.detections.frame.tolist(), label.tolist(), ids.tolist(), strict=True)}
@@ -39,7 +38,7 @@ def linked_before(place: Path) -> tuple[Callable[[Forest], Forest], OpenedFilm]:
         seen = list(zip(cells.frame.tolist(), cells.label.tolist(), strict=True))
         if len(number) != len(table) or set(seen) != set(number):
             raise ValueError(
-                f"{place}: its masks are not one for each cell of {_TABLE} (filled gaps, or two cells in one mask): "
+                f"{place}: its masks are not one for each cell of {TABLE} (filled gaps, or two cells in one mask): "
                 "give the label film that was linked"
             )
         return replace(forest, detections=cells.with_columns(source_id=np.array([number[cell] for cell in seen], np.int64)))

@@ -14,7 +14,12 @@ from .tracks import Tracks
 
 
 def near_border(image: Array, width: float) -> IntArray:
-    """Labels whose centre lies closer than ``width`` pixels to the border of the picture along y or x, rising."""
+    """Labels whose centre lies closer than ``width`` pixels to the border of the picture along y or x, rising.
+
+    Args:
+        image: Label image, ([Z,] Y, X).
+        width: Pixels.
+    """
     labels, pixels, owner = compact(image)
     count = np.bincount(owner, minlength=len(labels))
     near = np.zeros(len(labels), bool)

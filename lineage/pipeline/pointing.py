@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lineage.arrays import Progress, silent
-from lineage.detections import Detections, checked_scale
+from lineage.detections import Detections, stretched
 from lineage.evaluation import evaluate
 from lineage.films import OpenedFilm, open_film
 from lineage.films.atomic import new_folder
@@ -48,9 +48,7 @@ def points_of(path: str | Path, scale: Sequence[float] | None = None, interval: 
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from error
     cells = replace(read(path).detections, conflicts=())
-    if scale is not None:
-        sizes = checked_scale(scale, cells.n_axes)
-        cells = replace(cells, position=cells.position * sizes, scale=sizes)
+    cells = cells if scale is None else stretched(cells, scale)
     return cells if interval is None else replace(cells, interval=interval)
 
 

@@ -122,7 +122,9 @@ def model_named(name: str, n_axes: int, *, cells: bool = True) -> Any:  # noqa: 
 
 def finds_cells(model: Any) -> bool:  # noqa: ANN401 - a Segmenter
     """Whether the labels of a trained segmenter number cells, or else name classes."""
-    return bool(getattr(model.decoder, "labels_are", "cells") == "cells")
+    from segmentation.decoders import names_cells
+
+    return names_cells(model.decoder)
 
 
 def segment(film: Any, method: str = "auto", *, progress: Progress[int] = silent) -> list[Array]:  # noqa: ANN401 - path or array
