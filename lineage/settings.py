@@ -109,6 +109,8 @@ class Settings:
         edges_weight: How much they count, from 0 (the film's own model alone) to 1 (the learned scores alone).
         denoise: How ``track`` denoises the film before it segments and measures: the name of shipped weights or a weights file; not at
             all when empty.
+        channel: Which channel of the film to look at, from 0, where it has several.
+        axes: One letter for each axis of the film (T, C, Z, Y, X), where its file does not say it or says it wrongly.
         holes: Whether ``track`` takes what is missing of a film in Zarr for blank, where nobody can tell that from what was lost.
     """
 
@@ -136,6 +138,8 @@ class Settings:
     segment: str = "auto"
     hypotheses: bool | None = None
     denoise: str = ""
+    channel: int | None = None
+    axes: str = ""
     holes: bool = False
     edges: str = "auto"
     edges_weight: float = 0.3
@@ -147,7 +151,7 @@ class Settings:
             raise ValueError(f"no such score: {', '.join(unknown)}; there are {', '.join(SCORES)}")
         if "distance" not in self.scores:
             raise ValueError(f"scores must include distance, but are {', '.join(self.scores) or 'none'}")
-        for name in ("neighbours", "max_gap", "rounds", "threads", "seed", "overlap"):
+        for name in ("neighbours", "max_gap", "rounds", "threads", "seed", "overlap", "channel"):
             if (value := getattr(self, name)) is not None and not isinstance(value, Integral):
                 raise ValueError(f"{name} must be a whole number, not {value!r}")
         if not isinstance(self.weights, Weights):
@@ -172,6 +176,11 @@ class Settings:
             raise ValueError(f"edges_weight must be from 0 to 1, not {self.edges_weight}")
         if self.miss is not None and not 0 < self.miss < 1:
             raise ValueError(f"miss is a probability between 0 and 1, not {self.miss}")
+
+    @property
+    def reading(self) -> dict[str, Any]:
+        """How the film is to be read: what ``lineage.films.open_film`` is told of it."""
+        return {"channel": self.channel, "axes": self.axes, "holes": self.holes}
 
     @property
     def usual_gap(self) -> int:

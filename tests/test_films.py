@@ -54,13 +54,13 @@ def test_every_order_of_axes(tmp_path):
     for axes, order in (("TCZYX", (0, 1, 2, 3, 4)), ("CTZYX", (1, 0, 2, 3, 4)), ("TZCYX", (0, 2, 1, 3, 4))):
         tifffile.imwrite(tmp_path / "b.ome.tif", colour.transpose(order), metadata={"axes": axes}, photometric="minisblack")
         assert_film(open_film(tmp_path / "b.ome.tif", channel=1), DEEP + 1)
-    refused(tmp_path / "b.ome.tif", f"{tmp_path}/b.ome.tif has 2 channels: choose one with channel=0 to channel=1")
+    refused(tmp_path / "b.ome.tif", f"{tmp_path}/b.ome.tif has 2 channels: choose one with channel=0 to channel=1 (--channel)")
     refused(tmp_path / "b.ome.tif", f"{tmp_path}/b.ome.tif has no channel 2: it has 2", channel=2)
 
 
 def test_channels_that_may_be_frames(tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", FLAT, imagej=True)  # tifffile calls an unnamed axis of an ImageJ stack channels
-    hint = "choose one with channel=0 to channel=3, or say axes='TYX' if these are frames"
+    hint = "choose one with channel=0 to channel=3 (--channel), or say axes='TYX' (--axes) if these are frames"
     refused(tmp_path / "a.tif", f"{tmp_path}/a.tif has 4 channels: {hint}")
     assert_film(open_film(tmp_path / "a.tif", axes="TYX"), FLAT)
 
@@ -256,7 +256,7 @@ def test_numpy_files(tmp_path):
     np.save(tmp_path / "c.npy", FLAT * 1j)
     refused(tmp_path / "c.npy", f"{tmp_path}/c.npy holds complex128, but the pixels of a film are real numbers")
     np.save(tmp_path / "d.npy", np.zeros((1, 2, 3, 4, 5)))
-    message = "has axes ????? of shape (1, 2, 3, 4, 5), but a film is (T, Y, X) or (T, Z, Y, X): name them with axes="
+    message = "has axes ????? of shape (1, 2, 3, 4, 5), but a film is (T, Y, X) or (T, Z, Y, X): name them (axes=, --axes)"
     refused(tmp_path / "d.npy", f"{tmp_path}/d.npy {message}")
     np.save(tmp_path / "e.npy", np.zeros((0, 3, 4)))
     refused(tmp_path / "e.npy", f"{tmp_path}/e.npy is empty: its shape is (0, 3, 4)")
@@ -305,7 +305,7 @@ def test_ome_zarr(tmp_path, version):
 
 def test_ome_zarr_channels_and_silence(tmp_path):
     ome_zarr(tmp_path / "a.zarr", 2, np.stack([DEEP, DEEP + 1], axis=1), ["t", "c", "z", "y", "x"])
-    refused(tmp_path / "a.zarr", f"{tmp_path}/a.zarr has 2 channels: choose one with channel=0 to channel=1")
+    refused(tmp_path / "a.zarr", f"{tmp_path}/a.zarr has 2 channels: choose one with channel=0 to channel=1 (--channel)")
     film = open_film(tmp_path / "a.zarr", channel=1)
     assert_film(film, DEEP + 1)
     assert (film.scale, film.interval) == ((1.0, 1.0, 1.0), None)

@@ -65,7 +65,7 @@ def test_a_film_with_depth_and_channels(path, monkeypatch):
     assert (film.shape, film.dtype, film.scale, film.interval, film.name) == ((2, 3, 4, 5), np.uint16, (2.0, 0.5, 0.25), 90.0, "a.czi")
     for t in range(2):
         np.testing.assert_array_equal(film[t], DEEP[t, 1])
-    refused(path, f"{path} has 2 channels: choose one with channel=0 to channel=1")
+    refused(path, f"{path} has 2 channels: choose one with channel=0 to channel=1 (--channel)")
 
 
 def test_one_plane_is_no_depth(path, monkeypatch):

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from .shared import app
+from .shared import Axes, Channel, Holes, app, reading_of
 
 
 @app.command()
@@ -16,6 +16,9 @@ def diagnose(
     denoised: Annotated[Path | None, typer.Option(help="The same film after denoising.")] = None,
     model: Annotated[str | None, typer.Option(help="A denoiser: shipped weights such as nuclei-denoise, or a weights file.")] = None,
     offset: Annotated[float | None, typer.Option(help="Grey level without any light, where it is known.")] = None,
+    channel: Channel = None,
+    axes: Axes = None,
+    holes: Holes = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="One page (.png, .pdf, .svg), or all numbers (.json).")] = Path("diagnosis.png"),
 ) -> None:
     """Measure the noise of a film, and say whether its denoised version is to be believed."""
@@ -29,9 +32,8 @@ def diagnose(
         import restoration
 
         denoiser = restoration.load(model).predict
-    found = examine(
-        open_film(film), denoised=None if denoised is None else open_film(denoised), denoiser=denoiser, offset=offset
-    )  # fmt: skip
+    opened, other = open_film(film, **reading_of(channel, axes, holes)), None if denoised is None else open_film(denoised)
+    found = examine(opened, denoised=other, denoiser=denoiser, offset=offset)
     found.save(out)
     for verdict in found.verdicts:
         print(f"{verdict.mark:<5} {verdict.title}: {verdict.words}" + (f" {verdict.advice}" if verdict.advice else ""))

@@ -11,7 +11,24 @@ import typer
 
 from lineage.settings import SCORES
 
-from .shared import Distance, Gaps, Json, Out, Scale, Segment, SettingsFile, app, bar, numbers, report, settings_of
+from .shared import (
+    Axes,
+    Channel,
+    Distance,
+    Gaps,
+    Holes,
+    Json,
+    Out,
+    Scale,
+    Segment,
+    SettingsFile,
+    app,
+    bar,
+    numbers,
+    reading_of,
+    report,
+    settings_of,
+)
 
 
 class _Score(StrEnum):
@@ -55,7 +72,9 @@ def track(
         bool | None, typer.Option("--hypotheses/--no-hypotheses", help="Let the solver choose among segmentations; shipped weights do.")
     ] = None,
     denoise: Annotated[str | None, typer.Option(help="Denoise the film first: a shipped denoiser or a weights file.")] = None,
-    holes: Annotated[bool | None, typer.Option("--holes/--no-holes", help="What is missing of a film in Zarr is blank, not lost.")] = None,
+    channel: Channel = None,
+    axes: Axes = None,
+    holes: Holes = None,
     edges: Annotated[str | None, typer.Option(help="Learned links: auto (the film decides), a name, a file, '' for none.")] = None,
     solver: Annotated[str | None, typer.Option(help="auto, dual, highs, pulp, pulp:NAME or greedy.")] = None,
     gap: Annotated[float | None, typer.Option(help="Relative gap to the optimum that is good enough.")] = None,
@@ -85,7 +104,8 @@ def track(
 
     chosen = tuple(score.value for score in score) if score else None
     given: dict[str, Any] = {"segment": segment, "hypotheses": hypotheses, "denoise": denoise, "edges": edges, "solver": solver, "gap": gap}
-    given |= {"time_limit": time_limit, "max_gap": max_gap, "min_cycle": min_cycle, "merges": merges, "holes": holes}
+    given |= {"time_limit": time_limit, "max_gap": max_gap, "min_cycle": min_cycle, "merges": merges}
+    given |= {"channel": channel, "axes": axes, "holes": holes}
     wanted = settings_of(settings, **given, scores=chosen)
     command = " ".join(["lineage", *sys.argv[1:]])
     sizes: dict[str, Any] = {"scale": numbers(scale), "interval": interval}
@@ -101,6 +121,9 @@ def link(
     points: Annotated[Path, typer.Argument(help="A table with t, (z), y, x; or lineages of any format, whose links are forgotten.")],
     out: Out = Path("out"),
     film: Annotated[Path | None, typer.Option(help="The images, to show the lineages on.")] = None,
+    channel: Channel = None,
+    axes: Axes = None,
+    holes: Holes = None,
     truth: Annotated[Path | None, typer.Option(help="Truth to score against: lineages of any format.")] = None,
     distance: Distance = None,
     scale: Scale = None,
@@ -116,7 +139,8 @@ def link(
     """Find the lineages of cells that are points, such as spots of another program, and write all results into one folder."""
     from lineage import pipeline
 
-    wanted = settings_of(settings, solver=solver, gap=gap, time_limit=time_limit, max_gap=max_gap, min_cycle=min_cycle)
+    limits: dict[str, Any] = {"solver": solver, "gap": gap, "time_limit": time_limit, "max_gap": max_gap, "min_cycle": min_cycle}
+    wanted = settings_of(settings, **limits, channel=channel, axes=axes, holes=holes)
     given: dict[str, Any] = {"film": film, "truth": truth, "distance": distance, "scale": numbers(scale), "interval": interval}
     done = pipeline.run_points(points, out, **given, settings=wanted, command=" ".join(["lineage", *sys.argv[1:]]), progress=bar)
     _outcome(done, masks=False, to_stderr=json_to == "-")
@@ -165,11 +189,15 @@ def segment(
     views: Annotated[
         int, typer.Option(help="Look from so many sides, 1, 4 or 8, and take the mean: a little better, as many times slower.")
     ] = 1,
+    channel: Channel = None,
+    axes: Axes = None,
+    holes: Holes = None,
 ) -> None:
     """Segment a film into label masks."""
     from lineage import pipeline
 
-    count = pipeline.segment_to_file(film, out, method, views=views, progress=bar)
+    reading = reading_of(channel, axes, holes)
+    count = pipeline.segment_to_file(film, out, method, views=views, reading=reading, progress=bar)
     print(f"{count} cells, masks in {out}" if count is not None else f"classes of pixels, no cells, in {out}")
 
 

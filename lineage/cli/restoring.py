@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from .shared import app, bar, train_app
+from .shared import Axes, Channel, Holes, app, bar, reading_of, train_app
 
 Film = Annotated[Path, typer.Argument(help="TIFF stack, folder of TIFFs, NPY or OME-Zarr.")]
 Minutes = Annotated[float, typer.Option(help="How long to train at most.")]
@@ -49,6 +49,9 @@ def denoise(
     method: Annotated[_Alone | None, typer.Option(help="Train on the film itself: noise2void, or noise2noise if it is slow.")] = None,
     views: Annotated[int, typer.Option(help="8: average over all turns and mirror images, 8 times slower; 1: not.")] = 1,
     dtype: Annotated[str, typer.Option(help="Type of the pixels: float32, uint16, ... or same, as in the film.")] = "float32",
+    channel: Channel = None,
+    axes: Axes = None,
+    holes: Holes = None,
     minutes: Minutes = 10.0,
     steps: Steps = 100_000,
     frames: Frames = 1,
@@ -71,7 +74,7 @@ def denoise(
     if model is not None and method is not None:
         raise ValueError("--model and --method exclude each other: use trained weights, or train on the film")
     with _said_once():
-        opened = open_film(film)
+        opened = open_film(film, **reading_of(channel, axes, holes))
         if method is None:
             denoiser: Any = load(model or "nuclei-denoise", device=device)
         else:

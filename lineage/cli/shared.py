@@ -37,6 +37,11 @@ Scale = Annotated[str | None, typer.Option(help="Size of a pixel along z,y,x or 
 Distance = Annotated[
     float | None, typer.Option(help="How far apart points of one cell may be; half of what neighbours are apart when not given.")
 ]
+Channel = Annotated[int | None, typer.Option(help="Which channel of the film to look at, from 0, where it has several.")]
+Axes = Annotated[
+    str | None, typer.Option(help="One letter for each axis of the film, such as TCYX, where its file does not say it or says it wrongly.")
+]
+Holes = Annotated[bool | None, typer.Option("--holes/--no-holes", help="What is missing of a film in Zarr is blank, not lost.")]
 Json = Annotated[str | None, typer.Option("--json", help="Write the numbers to this file; - for standard output.")]
 Segment = Annotated[str | None, typer.Option(help="auto, classical, a shipped name such as cells-phase-2d, or a weights file.")]
 
@@ -64,6 +69,11 @@ def settings_of(path: Path | None, **changes: Any) -> Settings:  # noqa: ANN401 
     """Settings from a file, if there is one, and from the options that were given."""
     settings = Settings.from_toml(path) if path else Settings()
     return settings.replaced({name: value for name, value in changes.items() if value is not None})
+
+
+def reading_of(channel: int | None, axes: str | None, holes: bool | None = None) -> dict[str, Any]:
+    """What ``lineage.films.open_film`` is to be told of a film."""
+    return settings_of(None, channel=channel, axes=axes, holes=holes).reading
 
 
 def report(scores: dict[str, Any] | None, json_to: str | None, rows: dict[str, Any]) -> None:

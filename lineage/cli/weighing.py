@@ -91,7 +91,7 @@ def _from_corrections(
     from lineage.linking import candidate_graph, link
 
     (scale, settings), (labels, film) = how, linked
-    image = None if film is None else open_film(film)
+    image = None if film is None else open_film(film, **settings.reading)
     before, masks = linked_before(labels)
     forest = link(masks, image, scale, settings, progress=bar)
     verdicts = read_corrections(corrections, before(forest))

@@ -41,7 +41,7 @@ def open_film(
         kind: ``labels`` makes sure that the pixels are whole numbers.
         sparse: Accept missing frames in a folder (gold truth): the film has the frames that are there, ``numbers`` says which.
         channel: Which channel to take, where there are several.
-        axes: One letter an axis (T, C, Z, Y, X), for files that do not say it or say it wrongly.
+        axes: One letter an axis (T, C, Z, Y, X), for files that do not say it or say it wrongly; not for folders, where a file is a frame.
         holes: Accept an image in a zarr whose chunks are missing where it is blank. Writers leave out chunks that hold the fill value
             alone, and one that was lost looks the same; ``lineage.films.zarr_chunks`` tells when a film is refused without this.
 
@@ -68,6 +68,8 @@ def _opened(path: Path, *, sparse: bool, channel: int | None, axes: str) -> Open
     from .vendor import READERS, open_vendor
 
     if path.is_dir():
+        if axes:
+            raise ValueError(f"{path} is a folder with a file for each frame, but axes={axes} is said of one file: leave axes out")
         return open_folder(path, sparse=sparse, channel=channel)
     if path.suffix.lower() in TIFF:
         return open_tiff(path, channel=channel, axes=axes)

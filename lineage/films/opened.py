@@ -169,13 +169,15 @@ def layout(axes: str, shape: Sequence[int], *, channel: int | None, name: str) -
             letters[k] = free[0] if free else "_" if shape[k] == 1 else axis
     read = "".join(letters)
     if sorted(read.replace("_", "")) != sorted(set(read.replace("_", ""))) or not set("YX") <= set(read) <= set("TZCYX_"):
-        raise ValueError(f"{name} has axes {axes} of shape {tuple(shape)}, but a film is (T, Y, X) or (T, Z, Y, X): name them with axes=")
+        raise ValueError(
+            f"{name} has axes {axes} of shape {tuple(shape)}, but a film is (T, Y, X) or (T, Z, Y, X): name them (axes=, --axes)"
+        )
     if 0 in shape:
         raise ValueError(f"{name} is empty: its shape is {tuple(shape)}")
     count = shape[read.index("C")] if "C" in read else 1
     if channel is None and count > 1:
-        frames = "" if "T" in read else f", or say axes={axes.replace('C', 'T')!r} if these are frames"
-        raise ValueError(f"{name} has {count} channels: choose one with channel=0 to channel={count - 1}{frames}")
+        frames = "" if "T" in read else f", or say axes={axes.replace('C', 'T')!r} (--axes) if these are frames"
+        raise ValueError(f"{name} has {count} channels: choose one with channel=0 to channel={count - 1} (--channel){frames}")
     return Layout(read, tuple(shape), _channel(count, channel, name))
 
 

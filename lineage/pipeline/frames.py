@@ -25,6 +25,10 @@ from .looking import Looked, kept
 from .restoring import denoised, neighbours
 from .segmenting import one_thread, segmenter, segmenter_in_blocks
 
+Reading = tuple[tuple[str, Any], ...]  # what `open_film` is told, by name
+
+BLANK: Reading = (("holes", True),)  # of masks that are made here
+
 
 @dataclass(frozen=True)
 class Source:
@@ -38,7 +42,7 @@ class Source:
         segment: How; see ``segmenter``.
         guess: Whether several segmentations of every frame are kept, among which the solver chooses before masks are made.
         denoise: What restores the images; empty for nothing.
-        holes: Whether what is missing of them is blank.
+        reading: How they are read; see ``Settings.reading``.
         recipe: Digest of all that says how: versions, methods, their weights.
         scale: Size of a pixel along each axis, physical units.
         interval: Seconds between frames; None when not known.
@@ -51,7 +55,7 @@ class Source:
     segment: str
     guess: bool
     denoise: str
-    holes: bool
+    reading: Reading
     recipe: str
     scale: tuple[float, ...]
     interval: float | None
@@ -59,17 +63,17 @@ class Source:
     @property
     def image(self) -> OpenedFilm | None:
         """The images as they are, opened."""
-        return None if self.film is None else _opened(self.film, "image", self.holes, _dated(self.film))
+        return None if self.film is None else _opened(self.film, "image", self.reading, _dated(self.film))
 
     @property
     def seen(self) -> OpenedFilm | None:
         """The images as they are looked at, restored where that is wanted."""
-        return None if self.film is None else _restored(self.film, self.denoise, self.holes, _dated(self.film))
+        return None if self.film is None else _restored(self.film, self.denoise, self.reading, _dated(self.film))
 
     @property
     def labels(self) -> OpenedFilm:
         """The masks, opened."""
-        return _opened(self.masks, "labels", True, _dated(self.masks))
+        return _opened(self.masks, "labels", BLANK, _dated(self.masks))
 
 
 @dataclass(frozen=True)
@@ -248,7 +252,9 @@ def clipped(film: OpenedFilm, first: int, last: int) -> OpenedFilm:
     return replace(film, shape=(last - first, *film.shape[1:]), read=read, numbers=film.numbers[first:last])
 
 
-def recipe_of(segment: str, denoise: str, scale: Sequence[float], weights: Sequence[str], *, guess: bool = False) -> str:
+def recipe_of(
+    segment: str, denoise: str, scale: Sequence[float], weights: Sequence[str], *, guess: bool = False, reading: Reading = ()
+) -> str:
     """Digest of how frames are worked on.
 
     Args:
@@ -257,8 +263,9 @@ def recipe_of(segment: str, denoise: str, scale: Sequence[float], weights: Seque
         scale: Size of a pixel along each axis.
         weights: Digests of the weights of both.
         guess: Whether several segmentations are kept.
+        reading: How the images are read.
     """
-    return digest(__version__, segment, guess, denoise, list(map(float, scale)), list(weights))
+    return digest(__version__, segment, guess, denoise, list(map(float, scale)), list(weights), list(map(list, reading)))
 
 
 def _said(note: Note) -> Measured:
@@ -287,13 +294,13 @@ def _dated(path: Path) -> int:
 
 
 @lru_cache(maxsize=8)
-def _opened(path: Path, kind: Any, holes: bool, _date: int) -> OpenedFilm:  # noqa: ANN401 - a Kind
-    return open_film(path, kind=kind, holes=holes)
+def _opened(path: Path, kind: Any, reading: Reading, _date: int) -> OpenedFilm:  # noqa: ANN401 - a Kind
+    return open_film(path, kind=kind, **dict(reading))
 
 
 @lru_cache(maxsize=2)
-def _restored(path: Path, name: str, holes: bool, date: int) -> OpenedFilm:
-    film = denoised(_opened(path, "image", holes, date), name)
+def _restored(path: Path, name: str, reading: Reading, date: int) -> OpenedFilm:
+    film = denoised(_opened(path, "image", reading, date), name)
 
     def read(t: int, place: Place) -> Array:
         with one_thread():

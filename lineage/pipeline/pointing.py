@@ -90,7 +90,7 @@ def run_points(  # noqa: PLR0913 - all but two by keyword only
     if settings.hypotheses or settings.denoise:
         raise ValueError("hypotheses and denoising are for films that are segmented here, but points were given: leave them out")
     solver_named(settings.solver)
-    cells, pictures = points_of(points, scale, interval), None if film is None else open_film(film, holes=settings.holes)
+    cells, pictures = points_of(points, scale, interval), None if film is None else open_film(film, **settings.reading)
     if pictures is not None:
         cells = _on_film(cells, pictures)
     known = None if truth is None else side_of(truth)

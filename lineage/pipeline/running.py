@@ -72,7 +72,7 @@ def track(film: Any, settings: Settings = Settings(), *, progress: Progress[int]
         settings: ``settings.segment`` says how to segment; see also ``denoise`` and ``hypotheses`` there.
         progress: Wraps the loops over frames.
     """
-    opened = open_film(film)
+    opened = open_film(film, **settings.reading)
     seen = denoised(opened, settings.denoise)
     if (guess := guess_wanted(settings, opened.shape)) is not None:
         with tempfile.TemporaryDirectory() as place:
@@ -205,7 +205,7 @@ def _job(
     """Open what is given; what cannot work is said before the work begins."""
     if film is None and labels is None:
         raise ValueError("nothing to track: give a film, or label masks")
-    opened = None if film is None else open_film(film, holes=settings.holes)
+    opened = None if film is None else open_film(film, **settings.reading)
     masks = None if labels is None else open_film(labels, kind="labels")
     if opened is not None and masks is not None and opened.shape != masks.shape:
         raise ValueError(f"the film has shape {opened.shape}, but its labels have {masks.shape}")

@@ -137,9 +137,10 @@ def _source(
     if masks is None:
         _begin(made, given, scale, interval)
     where = made if masks is None else _absolute(masks)
-    recipe = recipe_of(segment, settings.denoise, scale, [segmenter_of(segment), denoiser_of(settings.denoise)], guess=guess)
+    weights, reading = [segmenter_of(segment), denoiser_of(settings.denoise)], tuple(settings.reading.items())
+    recipe = recipe_of(segment, settings.denoise, scale, weights, guess=guess, reading=reading)
     image = None if film is None else _absolute(film)
-    how: dict[str, Any] = {"segment": segment, "guess": guess, "denoise": settings.denoise, "holes": settings.holes, "recipe": recipe}
+    how: dict[str, Any] = {"segment": segment, "guess": guess, "denoise": settings.denoise, "reading": reading, "recipe": recipe}
     return Source(store, image, where, masks is None, **how, scale=tuple(map(float, scale)), interval=interval)
 
 

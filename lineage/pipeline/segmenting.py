@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
@@ -15,6 +15,7 @@ from lineage.arrays import LARGE, Array, Progress, is_large, silent
 from lineage.films import LazyFrame, OpenedFilm, open_film, save_labels
 from lineage.measure import compact
 from lineage.pieces import digest_of_weights
+from lineage.settings import Settings
 
 Segment = Callable[[Array], Array]
 
@@ -146,7 +147,13 @@ def segment(film: Any, method: str = "auto", *, progress: Progress[int] = silent
 
 
 def segment_to_file(
-    film: str | Path, out: str | Path, method: str = "auto", *, views: int = 1, progress: Progress[int] = silent
+    film: str | Path,
+    out: str | Path,
+    method: str = "auto",
+    *,
+    views: int = 1,
+    reading: Mapping[str, Any] = Settings().reading,
+    progress: Progress[int] = silent,
 ) -> int | None:
     """Segment a film on disk into a TIFF stack of label masks; memory does not grow with its length.
 
@@ -155,6 +162,7 @@ def segment_to_file(
         out: The TIFF; it appears when it is complete.
         method: See ``segmenter``; weights that name classes of pixels paint the numbers of these.
         views: From how many sides a network looks: 1, 4 or 8.
+        reading: How the film is read: ``channel``, ``axes`` and ``holes`` of ``lineage.films.open_film``.
         progress: Wraps the loops over frames.
 
     Returns:
@@ -165,7 +173,7 @@ def segment_to_file(
     """
     if Path(out).suffix.lower() not in (".tif", ".tiff"):
         raise ValueError(f"{out} cannot be written: masks are a TIFF stack, give a name that ends in .tif")
-    opened = open_film(film)
+    opened = open_film(film, **reading)
     if views != 1 and is_large(opened.shape[1:]):
         raise ValueError(f"views is {views}, but frames of shape {opened.shape[1:]} are looked at in parts, from one side: leave views out")
     how = segmenter(method, n_axes=len(opened.shape) - 1, scale=opened.scale, views=views, cells=False)

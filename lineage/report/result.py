@@ -12,6 +12,7 @@ from lineage.detections import checked_scale
 from lineage.films import OpenedFilm, open_film
 from lineage.forest import Forest
 from lineage.formats import read
+from lineage.settings import Settings
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,13 +34,17 @@ class Result:
     scores: Mapping[str, Any] | None
 
 
-def open_result(result: str | Path, film: str | Path | None = None, labels: str | Path | None = None) -> Result:
+def open_result(
+    result: str | Path, film: str | Path | None = None, labels: str | Path | None = None, *, reading: Mapping[str, Any] | None = None
+) -> Result:
     """Open a result folder of ``lineage track``, or lineages in any format that can be read.
 
     Args:
         result: The folder; or a file of lineages, or a folder of the Cell Tracking Challenge.
         film: The images. When not given, those beside the result or those that ``run.json`` names are taken, if they are still there.
         labels: Label masks that the lineages were linked from. When not given, those of the result folder are taken.
+        reading: How the images that are given are read (``channel``, ``axes``, ``holes`` of ``lineage.films.open_film``). The film that
+            ``run.json`` names is read as it was for the result.
 
     Raises:
         FileNotFoundError: No such file or folder.
@@ -49,7 +54,7 @@ def open_result(result: str | Path, film: str | Path | None = None, labels: str 
     whole = result.is_dir() and (result / "lineages.csv").is_file()
     forest = read(result / "lineages.csv" if whole else result)
     record = _json(result / "run.json") if whole else None
-    images = open_film(film) if film is not None else _film_of(result, record) if whole else None
+    images = open_film(film, **_reading(film, record, reading)) if film is not None else _film_of(result, record) if whole else None
     masks = None if labels is None else open_film(labels, kind="labels")
     if masks is None and whole and (result / "ctc").is_dir():
         masks = open_film(result / "ctc", kind="labels")  # numbered by tracklet
@@ -81,7 +86,21 @@ def _film_of(folder: Path, record: Mapping[str, Any] | None) -> OpenedFilm | Non
         return None
     path = Path(named["path"])
     files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
-    return open_film(path) if sum(file.stat().st_size for file in files) == named.get("bytes") else None
+    if "bytes" in named and sum(file.stat().st_size for file in files) != named["bytes"]:
+        return None
+    film = open_film(path, **_reading(path, record, None))
+    return film if "bytes" in named or named.get("frames") == len(film) else None  # in pieces, frames are known by their pixels
+
+
+def _reading(film: str | Path, record: Mapping[str, Any] | None, given: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    """How a film is to be read: as is said, or else as the record says of the film that it names."""
+    inputs, settings = (record or {}).get("inputs"), (record or {}).get("settings")
+    named = inputs.get("film") if isinstance(inputs, dict) else None
+    known = isinstance(named, dict) and isinstance(settings, dict) and Path(str(named.get("path"))).absolute() == Path(film).absolute()
+    wanted = Settings().reading | dict(given or {})
+    if wanted != Settings().reading or not known or not isinstance(settings, dict):
+        return wanted
+    return Settings().replaced({name: settings[name] for name in wanted if settings.get(name) is not None}).reading
 
 
 def _sized(forest: Forest, film: OpenedFilm | None, record: Mapping[str, Any] | None) -> Forest:

@@ -22,7 +22,8 @@ from .plan import Stretch
 NOBODY = np.iinfo(np.int64).min  # the parent of a cell that has none, where parents are counted from the first cell of the stretch
 NODES = ("appear", "disappear", "divide", "select")
 _LEARNED = Path(__file__).parent.parent / "learn" / "weights"  # not asked of the package itself, which loads torch
-_ELSEWHERE = ("segment", "hypotheses", "denoise", "holes", "threads", "window")  # settings that say nothing about the links of a stretch
+# settings that say nothing about the links of a stretch
+_ELSEWHERE = ("segment", "hypotheses", "denoise", "channel", "axes", "holes", "threads", "window")
 
 
 @dataclass(frozen=True)
