@@ -15,6 +15,7 @@ from segmentation.normalise import check_finite
 FRAMES = 8  # frames, or pairs of frames, that are looked at: spread evenly over the film
 PLANES = 8  # slices of a stack that are looked at
 BINS, FEWEST = 40, 400  # brightness levels of the photon transfer curve, and pixels that a level needs
+BLANK = 9  # side in pixels of a square that noise does not leave in one grey level
 TRUSTED = 0.03  # part by which the variance of a level may be off however many pixels it has: cells move
 LAPLACE = np.outer([1.0, -2.0, 1.0], [1.0, -2.0, 1.0]) / 6  # takes away whatever is smooth; white noise keeps its variance
 RING = np.where((np.indices((3, 3)) == 1).all(0), 1.0, -1 / 8)  # a pixel less the mean of its eight neighbours
@@ -154,10 +155,11 @@ def _pairs(film: Any) -> tuple[list[Pair], float]:  # noqa: ANN401 - as above
             full = _ends(a)[1] | (_ends(b)[1] if b is not None else False)
             gone = full | _ends(a)[0] | (_ends(b)[0] if b is not None else False)
             lost.append(float(full.mean()))
+            gone |= _blank(a) | (_blank(b) if b is not None else False)
             gone = ndimage.binary_dilation(gone, np.ones((3, 3), bool))
             pairs.append((np.where(gone, np.nan, a), None if b is None else np.where(gone, np.nan, b)))
     if np.mean([np.isnan(a).mean() for a, _ in pairs]) > 0.95:
-        raise ValueError(f"{100 * np.mean(lost):.0f} % of the pixels are saturated and most others are cut at 0: no noise can be seen")
+        raise ValueError(f"{100 * np.mean(lost):.0f} % of the pixels are saturated and most others are cut at 0 or blank: no noise can be seen")
     return pairs, float(np.mean(lost))
 
 
@@ -185,6 +187,13 @@ def _ends(plane: AnyArray) -> tuple[AnyArray, AnyArray]:
     return ends[0], ends[1]
 
 
+def _blank(plane: AnyArray) -> AnyArray:
+    """Which pixels belong to squares in which all are equal, such as the rim of a picture that was shifted: no camera saw them."""
+    square = np.ones((BLANK, BLANK), bool)
+    flat = ndimage.maximum_filter(plane, BLANK) == ndimage.minimum_filter(plane, BLANK)
+    return np.asarray(ndimage.binary_dilation(flat, square)) if flat.any() else flat
+
+
 def _transfer(pairs: list[Pair]) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Brightness, variance of the noise, and number of pixels, for each level of brightness that enough pixels have."""
     levels, rests = [], []
@@ -208,7 +217,8 @@ def _transfer(pairs: list[Pair]) -> tuple[FloatArray, FloatArray, FloatArray]:
     if not rows:
         raise ValueError(f"no level of brightness has {FEWEST} pixels: give more or larger frames")
     means, variances, counts = (np.array(column, float) for column in zip(*rows, strict=True))
-    return means, np.maximum(variances, 1e-12), counts
+    seen = variances > 0 if (variances > 0).any() else np.ones(len(rows), bool)  # a level without any noise is no light but a blank rim
+    return means[seen], np.maximum(variances[seen], 1e-12), counts[seen]
 
 
 def _variance(values: FloatArray) -> float:

@@ -170,6 +170,15 @@ def test_saturated_pixels_are_counted_and_left_out():
     assert "Saturation" in {verdict.title for verdict in diagnose(bright).verdicts}
 
 
+def test_a_blank_rim_says_nothing_of_the_noise():
+    seen = film(LIGHT, gain=4, offset=20)
+    rim = np.pad(seen, ((0, 0), (20, 0), (0, 30)))  # as registration leaves it
+    plain, padded = noise_model(seen), noise_model(rim)
+    assert padded.gain == pytest.approx(plain.gain, rel=0.05)
+    assert padded.read == pytest.approx(plain.read, abs=2)
+    assert padded.level.min() == pytest.approx(plain.level.min(), rel=0.1)
+
+
 @pytest.mark.parametrize(
     ("bad", "message"),
     [
