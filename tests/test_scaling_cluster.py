@@ -103,7 +103,7 @@ def test_the_bytes_are_the_same_for_every_number_of_workers(client, place):
     assert re.fullmatch(r"2 workers, dashboard at \S+", told[0])
 
 
-def test_the_command_with_workers(place):
+def test_the_command_with_workers(place, monkeypatch):
     """As a user calls it: workers are started, do the work, and are gone; whether killed on the way or not."""
     command = [sys.executable, "-m", "lineage", "track", "film.zarr", "-o", "mine", "--segment", "classical", "--workers", "2"]
     environment = {**os.environ, "PYTHONPATH": str(Path.cwd()), "OMP_NUM_THREADS": "1"}
@@ -116,8 +116,8 @@ def test_the_command_with_workers(place):
     done = subprocess.run(command, cwd=place, capture_output=True, text=True, env=environment, check=False)
     assert done.returncode == 0, done.stderr
     assert "2 workers, dashboard at http://127.0.0.1:" in done.stderr
-    alone = [*command[:5], "-o", "mine_alone", "--segment", "classical", "--memory", "4GB"]
-    subprocess.run(alone, cwd=place, capture_output=True, env=environment, check=True)
+    monkeypatch.chdir(place)
+    pipeline.run("film.zarr", "mine_alone", settings=CLASSICAL, resources=Resources())
     assert contents(place / "mine") == contents(place / "mine_alone")
 
 
