@@ -159,7 +159,7 @@ def _pairs(film: Any) -> tuple[list[Pair], float]:  # noqa: ANN401 - as above
             gone = ndimage.binary_dilation(gone, np.ones((3, 3), bool))
             pairs.append((np.where(gone, np.nan, a), None if b is None else np.where(gone, np.nan, b)))
     if np.mean([np.isnan(a).mean() for a, _ in pairs]) > 0.95:
-        raise ValueError(f"{100 * np.mean(lost):.0f} % of the pixels are saturated and most others are cut at 0 or blank: no noise can be seen")
+        raise ValueError(f"{100 * np.mean(lost):.0f} % of the pixels are saturated and others cut at 0 or blank: no noise can be seen")
     return pairs, float(np.mean(lost))
 
 

@@ -1,7 +1,9 @@
 """Labelled pictures, read when they are asked for: folders of TIFFs, Challenge sequences, stacks, zarr, arrays in memory."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +11,14 @@ import numpy as np
 import tifffile
 
 from segmentation.arrays import AnyArray, IntArray
+from segmentation.blocks import divided
 
 Pair = tuple[AnyArray, IntArray]
+Row = tuple[int, int]  # frame and block
 
 SILVER_RIM = 25  # pixels: silver masks of the Cell Tracking Challenge leave out the cells at the rim
+LARGE = 1 << 24  # pixels of a frame; larger ones are learned from in blocks
+BLOCK = 1 << 21  # pixels of such a block, at most; small, for one is read for a patch or two
 STACKS = (".tif", ".tiff", ".npy", ".zarr")
 
 
@@ -86,6 +92,8 @@ class Files(Sequence[Pair]):
 class Film(Sequence[Pair]):
     """A labelled film in arrays of any library (NumPy, memmap, zarr, dask); a frame is read each time it is asked for.
 
+    Frames of more than `LARGE` pixels are given in blocks of up to `BLOCK`, each a pair of its own, so that no frame need fit in memory.
+
     Args:
         images: (T, [C,] [Z,] Y, X).
         labels: (T, [Z,] Y, X), integers.
@@ -93,6 +101,7 @@ class Film(Sequence[Pair]):
         frames: which frames to take, all by default.
         name: what to call it in messages.
         binary: see `Files`.
+        rows: frame and block of each pair; by default those of `frames`, in order.
     """
 
     images: Any
@@ -101,6 +110,7 @@ class Film(Sequence[Pair]):
     frames: tuple[int, ...] | None = None
     name: str = "film"
     binary: bool = False
+    rows: tuple[Row, ...] | None = None
 
     def __post_init__(self) -> None:
         image, labels = tuple(self.images.shape), tuple(self.labels.shape)
@@ -109,34 +119,47 @@ class Film(Sequence[Pair]):
             raise ValueError(
                 f"{self.name} has images of shape {image} and labels of shape {labels}: give (T, [C,] [Z,] Y, X) and (T, [Z,] Y, X)"
             )
-        if self.frames is None:
-            object.__setattr__(self, "frames", tuple(range(labels[0])))
+        if self.rows is None:
+            frames = range(labels[0]) if self.frames is None else self.frames
+            object.__setattr__(self, "rows", tuple((t, k) for t in frames for k in range(len(self.blocks))))
+        object.__setattr__(self, "frames", tuple(dict.fromkeys(t for t, _ in self.rows or ())))
+
+    @cached_property
+    def blocks(self) -> list[tuple[slice, ...]]:
+        """The parts of a frame that are pairs: the whole of it, unless it is large."""
+        spatial = tuple(self.labels.shape[1:])
+        if math.prod(spatial) <= LARGE:
+            return [tuple(slice(0, side) for side in spatial)]
+        return list(divided(spatial, (0,) * len(spatial), pixels=BLOCK))
 
     def __len__(self) -> int:
-        return len(self.frames or ())
+        return len(self.rows or ())
 
     def __getitem__(self, index: int) -> Pair:  # type: ignore[override]
-        """Read one frame: picture ([C,] [Z,] Y, X) and int32 labels ([Z,] Y, X)."""
-        t = (self.frames or ())[index]
-        labels = whole_labels(np.asarray(self.labels[t]), f"frame {t} of {self.name}", binary=self.binary)
-        return np.asarray(self.images[t]), unknown_rim(labels, self.rim)
+        """Read one pair: picture ([C,] [Z,] Y, X) and int32 labels ([Z,] Y, X) of a frame, or of a block of it."""
+        t, k = (self.rows or ())[index]
+        place = self.blocks[k]
+        labels = whole_labels(_part(self.labels, t, place), self.place(index), binary=self.binary)
+        return _part(self.images, t, place), unknown_rim(labels, self.rim, place=place, sides=tuple(self.labels.shape[1:]))
 
     def place(self, row: int) -> str:
-        """Where a picture is, for messages: the number of its frame, and the film."""
-        return f"frame {(self.frames or ())[row]} of {self.name}"
+        """Where a picture is, for messages: the number of its frame, and of its block where it has several, and the film."""
+        t, k = (self.rows or ())[row]
+        return f"{f'block {k} of ' if len(self.blocks) > 1 else ''}frame {t} of {self.name}"
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The numbers of the frames, as words."""
-        return tuple(f"{t:03}" for t in self.frames or ())
+        """The numbers of the frames, and of the blocks where they have several, as words."""
+        several = len(self.blocks) > 1
+        return tuple(f"{t:03}{f'-{k:03}' if several else ''}" for t, k in self.rows or ())
 
     def only(self, rows: Sequence[int]) -> "Film":
-        """Give the frames of these rows.
+        """Give the pairs of these rows.
 
         Args:
             rows: row numbers.
         """
-        return replace(self, frames=tuple((self.frames or ())[i] for i in rows))
+        return replace(self, rows=tuple((self.rows or ())[i] for i in rows))
 
 
 def find_pairs(folder: str | Path, labels: str | Path | None = None, *, rim: int | None = None, gold: bool = False) -> Files | Film:
@@ -178,17 +201,21 @@ def find_pairs(folder: str | Path, labels: str | Path | None = None, *, rim: int
     return replace(files, better=tuple(p if (p := drawn / path.name).is_file() else None for path in files.labels))
 
 
-def unknown_rim(labels: IntArray, rim: int) -> IntArray:
+def unknown_rim(labels: IntArray, rim: int, *, place: Sequence[slice] = (), sides: Sequence[int] = ()) -> IntArray:
     """Mark the unlabelled pixels of the outer frame as unknown (-1).
 
     Args:
         labels: ([Z,] Y, X); not altered.
         rim: width of the frame in the last two axes, pixels.
+        place: where these labels lie in a picture that they are part of.
+        sides: of that picture, pixels.
     """
     if rim <= 0:
         return labels
+    corner, whole = [part.start for part in place] or [0] * labels.ndim, sides or labels.shape
     inner = np.zeros(labels.shape, bool)
-    inner[..., rim : labels.shape[-2] - rim, rim : labels.shape[-1] - rim] = True
+    rows, columns = (slice(max(rim - corner[axis], 0), max(whole[axis] - rim - corner[axis], 0)) for axis in (-2, -1))
+    inner[..., rows, columns] = True
     return np.where((labels == 0) & ~inner, -1, labels)
 
 
@@ -313,9 +340,17 @@ class _Frames:
         sides = dict(zip(self.axes, self.array.shape, strict=True))
         return (sides.get("t", 1), *(n for axis, n in sides.items() if axis in "yx" or (axis in "cz" and n > 1)))
 
-    def __getitem__(self, t: int) -> AnyArray:
-        place = {"t": t} | {axis: 0 for axis, n in zip(self.axes, self.array.shape, strict=True) if axis in "cz" and n == 1}
-        return np.asarray(self.array[tuple(place.get(axis, slice(None)) for axis in self.axes)])
+    def __getitem__(self, key: Any) -> AnyArray:  # noqa: ANN401 - a frame, or a frame and the place of a part of it
+        t, *place = key if isinstance(key, tuple) else (key,)
+        spatial = [axis for axis, n in zip(self.axes, self.array.shape, strict=True) if axis in "yx" or (axis == "z" and n > 1)]
+        index = {"t": t} | {axis: 0 for axis, n in zip(self.axes, self.array.shape, strict=True) if axis in "cz" and n == 1}
+        index |= dict(zip(spatial, place[1:], strict=False))  # after the ellipsis
+        return np.asarray(self.array[tuple(index.get(axis, slice(None)) for axis in self.axes)])
+
+
+def _part(array: Any, t: int, place: Sequence[slice]) -> AnyArray:  # noqa: ANN401 - an array of any library
+    """A part of a frame of an array (T, ..., [Z,] Y, X), and nothing else of it."""
+    return np.asarray(array[(t, ..., *place)])
 
 
 def _is_zarr(path: Path) -> bool:

@@ -6,11 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from segmentation.decoders.interface import Decoder
 from segmentation.normalise import check_finite
 from segmentation.patches import Pair, check_pair
 from segmentation.sources import Files, Film, find_pairs
 
+LOOKED_AT = 48  # blocks of large frames for validation, and so many for the test
 WORDS = "a share such as 0.2, every n-th picture such as 5, or a folder"
 
 
@@ -42,6 +45,8 @@ def split(folder: str | Path, validation: float | int | None = None, *, gold: bo
             A share below 1: so many pictures by the hash of their names, so that one stays where it is when others come or go;
             of a film the last frames, since neighbours are too much alike. 0: none.
             A whole number n of at least 2: every n-th picture.
+            Of frames in blocks (see `segmentation.sources.Film`) each block is a picture; at most `LOOKED_AT` are for validation, and
+            so many for the test.
         gold: learn from gold cells where a Challenge sequence has them beside silver ones; the other parts stay as they are.
 
     Raises:
@@ -56,7 +61,14 @@ def split(folder: str | Path, validation: float | int | None = None, *, gold: bo
         raise ValueError(f"{folder} leaves no picture to learn from: {len(files)} pictures are too few")
     late = [i for i in rows if i not in set(early)]
     taught = find_pairs(folder, gold=True) if gold else files
-    return Split("/".join(Path(folder).resolve().parts[-2:]), taught.only(learn), files.only(held), files.only(late))
+    return Split("/".join(Path(folder).resolve().parts[-2:]), taught.only(learn), _some(files.only(held)), _some(files.only(late)))
+
+
+def _some(files: Files | Film) -> Files | Film:
+    """As many as can be judged in reasonable time: of a film in blocks, a few dozen from everywhere."""
+    if not isinstance(files, Film) or len(files.blocks) == 1 or len(files) <= LOOKED_AT:
+        return files
+    return files.only(sorted(np.random.default_rng(0).choice(len(files), LOOKED_AT, replace=False).tolist()))
 
 
 def judged_later(parts: Sequence[Split], decoder: Decoder, channels: int) -> list[Pair]:
@@ -111,7 +123,7 @@ def _parts(folders: Sequence[str | Path], validation: str | float | None, *, gol
         if not Path(str(validation)).exists():
             raise ValueError(f"validation is {validation}: give {WORDS}") from None
         first, *more = [split(folder, 0.0, gold=gold) for folder in folders]
-        return [replace(first, validation=find_pairs(str(validation))), *more]
+        return [replace(first, validation=_some(find_pairs(str(validation)))), *more]
     return [split(folder, share, gold=gold) for folder in folders]
 
 

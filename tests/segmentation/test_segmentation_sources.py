@@ -7,7 +7,9 @@ import pytest
 import tifffile
 import zarr
 
-from segmentation.sources import Files, Film, find_pairs, laid_over, whole_labels
+from segmentation import sources, splitting
+from segmentation.sources import Files, Film, find_pairs, laid_over, unknown_rim, whole_labels
+from segmentation.splitting import split
 
 
 def film(shape=(3, 6, 7)):
@@ -215,3 +217,69 @@ def test_what_cannot_be_paired_is_refused_in_one_line(tmp_path, kind, message):
     call = broken(tmp_path, kind)
     with pytest.raises(ValueError, match=f"^{message.format(f=re.escape(str(tmp_path)))}$"):
         call()
+
+
+class Read:
+    """An array that counts the pixels that are read of it."""
+
+    def __init__(self, array):
+        self.array, self.shape, self.dtype, self.most = array, array.shape, array.dtype, 0
+
+    def __getitem__(self, place):
+        part = self.array[place]
+        self.most = max(self.most, part.size)
+        return part
+
+
+@pytest.fixture
+def small_blocks(monkeypatch):
+    monkeypatch.setattr(sources, "LARGE", 500)
+    monkeypatch.setattr(sources, "BLOCK", 200)
+
+
+@pytest.mark.parametrize(("shape", "channels"), [((30, 20), 0), ((30, 20), 2), ((6, 20, 10), 0), ((6, 20, 10), 3)])
+def test_large_frames_come_in_blocks_that_tile_them(small_blocks, shape, channels):
+    rng = np.random.default_rng(0)
+    images, labels = rng.random((2, *([channels] if channels else []), *shape)), rng.integers(0, 9, (2, *shape))
+    watched = Read(images), Read(labels)
+    found = Film(*watched)
+    assert len(found) == 2 * len(found.blocks) > 4
+    again, seen = np.full_like(images, np.nan), np.zeros_like(labels)
+    for row in range(len(found)):
+        (t, k), (image, part) = found.rows[row], found[row]
+        again[(t, ..., *found.blocks[k])] = image
+        seen[(t, *found.blocks[k])] += part + 1
+    assert np.array_equal(again, images) and np.array_equal(seen, labels + 1)
+    assert watched[0].most <= 200 * max(channels, 1) and watched[1].most <= 200
+    assert found.names[len(found.blocks)] == "001-000" and found.place(1) == "block 1 of frame 0 of film"
+    assert found.frames == (0, 1) and found.only([0]).frames == (0,) and np.array_equal(found.only([3])[0][1], found[3][1])
+    assert len(Film(images, labels, frames=(1,))) == len(found.blocks)
+
+
+def test_the_rim_of_a_large_frame_is_that_of_the_whole(small_blocks):
+    labels = np.zeros((1, 30, 20), np.int32)
+    labels[0, 0, 0] = 7
+    found, whole = Film(labels.astype(float), labels, rim=4), unknown_rim(labels[0], 4)
+    for row, place in enumerate(found.blocks):
+        assert np.array_equal(found[row][1], whole[place])
+
+
+def test_an_ome_zarr_is_read_block_by_block(small_blocks, tmp_path):
+    images, labels = film((1, 3, 30, 20))
+    ome(tmp_path / "film.zarr", images[:, None], "tczyx", version="0.5")
+    ome(tmp_path / "film.zarr" / "labels" / "cells", labels, "tzyx", version="0.5")
+    found = find_pairs(tmp_path / "film.zarr")
+    for row, place in enumerate(found.blocks):
+        assert np.array_equal(found[row][0], images[0][place]) and np.array_equal(found[row][1], labels[0][place])
+
+
+def test_blocks_of_one_large_frame_are_split_like_frames(small_blocks, monkeypatch, tmp_path):
+    images, labels = film((1, 80, 60))
+    for name, array in (("images", images), ("labels", labels)):
+        np.save(tmp_path / f"{name}.npy", array)
+    part = split(tmp_path)
+    parts = [part.train, part.validation, part.test]
+    assert sorted(row for kind in parts for row in kind.rows) == list(Film(images, labels).rows) and min(map(len, parts)) > 0
+    monkeypatch.setattr(splitting, "LOOKED_AT", 3)
+    few = split(tmp_path, 0.5)
+    assert len(few.validation) == 3 and len(few.train) == len(split(tmp_path, 0.5).train)
