@@ -122,6 +122,7 @@ class _Run:
     recent: deque[FloatArray] = field(default_factory=lambda: deque(maxlen=SETTLING))
     step: int = 0
     seconds: float = 0.0
+    recipe: Mapping[str, Any] = field(default_factory=dict)
 
 
 def fit(  # noqa: PLR0913 (keyword-only)
@@ -147,7 +148,7 @@ def fit(  # noqa: PLR0913 (keyword-only)
     Args:
         network: changed in place; (n, c, [Z,] Y, X) -> the same spatial shape.
         batches: endless pictures and targets, float arrays (n, c, [Z,] Y, X). When it can `skip(count)`, resuming is
-            quick; otherwise the batches of the past are drawn again and thrown away.
+            quick; otherwise the batches of the past are drawn again and thrown away. Their `recipe`, if any, must be the same then.
         loss: answers, targets -> scalar.
         schedule: how long and how fast.
         score: network -> validation score, higher is better.
@@ -160,7 +161,8 @@ def fit(  # noqa: PLR0913 (keyword-only)
         last: a network of the same architecture that receives the last weights, validated or not.
 
     Raises:
-        ValueError: nothing can be learned, the loss is no number, ``folder`` is a file, or there is nothing to resume.
+        ValueError: nothing can be learned, the loss is no number, ``folder`` is a file, or there is nothing to resume, or other batches
+            than before.
         KeyboardInterrupt: Ctrl-C; says where the training can go on.
     """
     where = pick_device(device)
@@ -173,6 +175,7 @@ def fit(  # noqa: PLR0913 (keyword-only)
     _lay_out(network, torch.channels_last)  # in which 2D convolutions are quickest
     with torch.random.fork_rng(devices=[where] if where.type == "cuda" else []):
         run = _begin(network, schedule, factors or {}, scaled=precision is torch.float16)
+        run.recipe = getattr(batches, "recipe", {})
         if resume:
             _load(run, folder, batches)
         start = time.monotonic() - run.seconds
@@ -389,6 +392,7 @@ def _keep(run: _Run, folder: Path) -> None:
         "losses": run.losses,
         "history": asdict(run.history),
         "scaler": run.scaler.state_dict(),
+        "recipe": dict(run.recipe),
     }
     resuming.write(folder / RESUME, tensors, notes)
     resuming.write(folder / "best.safetensors", run.best)
@@ -400,6 +404,7 @@ def _load(run: _Run, folder: Path | None, batches: Batches) -> None:
     if folder is None:
         raise ValueError("there is nothing to resume without a folder: name the folder of the training that was stopped")
     tensors, notes = resuming.read(folder / RESUME)
+    resuming.check(notes.get("recipe", {}), run.recipe, where=str(folder / RESUME))
     for prefix, part in (("network", run.network), ("mean", run.mean)):
         fill(part, resuming.under(tensors, prefix), str(folder / RESUME))
     run.best = resuming.under(tensors, "best")

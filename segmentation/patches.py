@@ -2,7 +2,8 @@
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import numpy as np
 from skimage.measure import label
@@ -238,6 +239,12 @@ class Batches(Iterator[tuple[FloatArray, FloatArray]]):
         pairs = [self._patch(size, rng) for _ in range(self.feed.count)]
         self.drawn += 1
         return np.stack([picture for picture, _ in pairs]), np.stack([wanted for _, wanted in pairs])
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """What the batches depend on, by name; a training that is resumed must find it again."""
+        settings = {name: value for name, value in asdict(self.feed).items() if name not in ("keep", "memory")}  # which change no batch
+        return settings | {"pictures": [len(source) for source in self.sampler.sources]}
 
     def skip(self, count: int) -> None:
         """Leave out so many batches; a training that is resumed begins where it ended.

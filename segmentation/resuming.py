@@ -50,6 +50,25 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     return tensors, json.loads(notes)
 
 
+def check(before: Mapping[str, Any], now: Mapping[str, Any], *, where: str) -> None:
+    """Refuse to go on with other pictures or settings than before.
+
+    Args:
+        before: plain values by name, as a file gives them back.
+        now: those of the training that is to go on.
+        where: the file, for the message.
+
+    Raises:
+        ValueError: a value is another; names the first.
+    """
+    again = json.loads(json.dumps(now))
+    for name in again:
+        if name in before and before[name] != again[name]:
+            raise ValueError(
+                f"{where} does not fit the training: {name} was {before[name]} and is {again[name]}; give it as it was, or begin anew"
+            )
+
+
 def under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     """Give the tensors whose names begin with a prefix and a dot, without these.
 

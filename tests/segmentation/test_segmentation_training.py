@@ -229,6 +229,9 @@ def test_a_stopped_command_is_resumed_and_leaves_no_model_before(folder, tiny, t
     ):
         train_segmentation([folder], output, progress=stopping, **how)
     assert not output.exists()
+    says = f"{tmp_path / 'm.log' / 'resume.safetensors'} does not fit the training: seed was 0 and is 1; give it as it was, or begin anew"
+    with pytest.raises(ValueError, match=f"^{re.escape(says)}$"):
+        train_segmentation([folder], output, resume=True, **how | {"feed": Feed(count=1, side=16, seed=1)})
     train_segmentation([folder], output, resume=True, **how)
     train_segmentation([folder], tmp_path / "n.safetensors", **how)
     one, other = (load(path).network.state_dict() for path in (output, tmp_path / "n.safetensors"))
