@@ -9,6 +9,7 @@ import pytest
 import tifffile
 
 from lineage import Settings, pipeline
+from lineage.films import open_film
 from lineage.pieces import Resources
 from lineage.report import open_result
 from lineage.simulation import simulate
@@ -78,6 +79,8 @@ def test_masks_noise_and_points_of_a_channel(run, tmp_path, cells, colours):
     masks = tifffile.imread(tmp_path / "masks.tif")
     assert masks.shape == cells.shape
     assert masks.max() > 0
+    assert run("segment", colours, "--channel", 1, "--method", "classical", "-o", tmp_path / "masks.zarr")[0] == 0
+    np.testing.assert_array_equal(open_film(tmp_path / "masks.zarr", kind="labels")[3], masks[3])
     assert run("diagnose", colours, "--channel", 1, "-o", tmp_path / "noise.json")[0] == 0
     (tmp_path / "points.csv").write_text("t,y,x\n0,10,10\n1,11,10\n2,12,10\n3,13,10\n")
     code, said, _ = run("link", tmp_path / "points.csv", "--film", colours, "--channel", 1, "-o", tmp_path / "linked")

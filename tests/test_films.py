@@ -380,6 +380,26 @@ def test_labels_are_saved_small(tmp_path, film):
     assert [f.name for f in tmp_path.iterdir()] == ["a.tif"]
 
 
+@pytest.mark.parametrize("film", [FLAT, DEEP, DEEP.astype(np.int64), FLAT[:1], FLAT * 0])
+def test_labels_are_saved_as_zarr(tmp_path, film):
+    for _ in range(2):  # an older one is replaced
+        save_labels(tmp_path / "a.zarr", film, scale=(2.0, 0.5, 0.25)[-film.ndim + 1 :], interval=60)
+    again = open_film(tmp_path / "a.zarr", kind="labels")
+    assert_film(again, film.astype(np.uint32))
+    assert (again.scale, again.interval) == ((2.0, 0.5, 0.25)[-film.ndim + 1 :], 60.0)
+    assert [f.name for f in tmp_path.iterdir()] == ["a.zarr"]
+
+
+def test_a_folder_that_is_no_zarr_is_left_alone(tmp_path):
+    (tmp_path / "a.zarr").mkdir()
+    (tmp_path / "a.zarr" / "thesis.txt").write_text("mine")
+    with pytest.raises(FileExistsError, match=r"a\.zarr: something that is no zarr has this name$"):
+        save_labels(tmp_path / "a.zarr", FLAT)
+    with pytest.raises(ValueError, match=r"label frame 1 holds the label -"):
+        save_labels(tmp_path / "b.zarr", [FLAT[0], -FLAT[1].astype(int)])
+    assert [f.name for f in tmp_path.rglob("*")] == ["a.zarr", "thesis.txt"]
+
+
 def test_large_labels_need_32_bits(tmp_path):
     film = FLAT.astype(np.int64)
     film[2, 1, 1] = 65536

@@ -184,7 +184,7 @@ def _outcome(done: Any, gaps: str = "split", *, masks: bool = True, to_stderr: b
 @app.command()
 def segment(
     film: Annotated[Path, typer.Argument(help="TIFF stack, folder of TIFFs, NPY or OME-Zarr.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="TIFF stack for the label masks.")] = Path("labels.tif"),
+    out: Annotated[Path, typer.Option("--out", "-o", help="TIFF (.tif) or OME-Zarr (.zarr) for the label masks.")] = Path("labels.tif"),
     method: Annotated[str, typer.Option(help="auto, classical, a shipped name such as cells-phase-2d, or a weights file.")] = "auto",
     views: Annotated[
         int, typer.Option(help="Look from so many sides, 1, 4 or 8, and take the mean: a little better, as many times slower.")

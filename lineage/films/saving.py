@@ -1,4 +1,4 @@
-"""Label films to TIFF, frame by frame."""
+"""Label films to TIFF or OME-Zarr, frame by frame."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ import numpy as np
 from lineage.arrays import Array, Film, Progress, silent
 from lineage.measure import label_image
 
-from .atomic import new_file
+from .atomic import new_file, new_folder
+from .pictures import ZARR, check_target
+from .zarr_writing import create_labels_zarr, write_frame
 
 
 def save_labels(
@@ -22,12 +24,12 @@ def save_labels(
     interval: float | None = None,
     progress: Progress[int] = silent,
 ) -> None:
-    """Write a label film as a compressed TIFF stack, one frame in memory at a time.
+    """Write a label film as a compressed TIFF stack or an OME-Zarr label image, one frame in memory at a time.
 
-    Pixels are uint16; a film with labels above 65535 is read a second time and written as uint32.
+    Pixels of a TIFF are uint16; a film with labels above 65535 is read a second time and written as uint32, as those of a zarr always are.
 
     Args:
-        path: The TIFF; it appears when it is complete.
+        path: The TIFF, or with the ending .zarr the folder; it appears when it is complete, an older one is replaced.
         film: Label film, (T, [Z,] Y, X).
         scale: Size of a pixel along ([z,] y, x); ``open_film`` reads it back.
         interval: Time from frame to frame.
@@ -39,6 +41,9 @@ def save_labels(
     if not len(film):
         raise ValueError(f"nothing to write to {path}: the film has no frame")
     shape = label_image(film[0], 0).shape
+    if Path(path).suffix.lower() == ZARR:
+        _save_zarr(check_target(path), film, (len(film), *shape), tuple(scale), interval, progress)
+        return
     meta: dict[str, Any] = {"axes": "TZYX" if len(shape) == 3 else "TYX"}
     if len(scale):
         meta["scale"] = [float(size) for size in scale]
@@ -51,6 +56,16 @@ def save_labels(
             except OverflowError:
                 continue
         raise ValueError(f"{path}: labels above 4294967295 do not fit a TIFF: renumber them")
+
+
+def _save_zarr(
+    path: Path, film: Film, shape: tuple[int, ...], scale: Sequence[float], interval: float | None, progress: Progress[int]
+) -> None:
+    with new_folder(path, lambda _: True) as temporary:  # `check_target` has seen that what is there is a zarr
+        temporary.rmdir()
+        create_labels_zarr(temporary, shape, scale, interval)
+        for t in progress(range(len(film)), "writing masks"):
+            write_frame(temporary, t, label_image(film[t], t))
 
 
 def _write(path: Path, pages: Iterator[Array], shape: tuple[int, ...], dtype: np.dtype[Any], meta: dict[str, Any]) -> None:

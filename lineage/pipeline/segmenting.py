@@ -13,6 +13,7 @@ import numpy as np
 
 from lineage.arrays import LARGE, Array, Progress, is_large, silent
 from lineage.films import LazyFrame, OpenedFilm, open_film, save_labels
+from lineage.films.pictures import check_target
 from lineage.measure import compact
 from lineage.pieces import digest_of_weights
 from lineage.settings import Settings
@@ -155,11 +156,11 @@ def segment_to_file(
     reading: Mapping[str, Any] = Settings().reading,
     progress: Progress[int] = silent,
 ) -> int | None:
-    """Segment a film on disk into a TIFF stack of label masks; memory does not grow with its length.
+    """Segment a film on disk into label masks, a TIFF stack or an OME-Zarr; memory does not grow with its length.
 
     Args:
         film: The images.
-        out: The TIFF; it appears when it is complete.
+        out: The TIFF (.tif), or the OME-Zarr (.zarr); it appears when it is complete, an older one is replaced.
         method: See ``segmenter``; weights that name classes of pixels paint the numbers of these.
         views: From how many sides a network looks: 1, 4 or 8.
         reading: How the film is read: ``channel``, ``axes`` and ``holes`` of ``lineage.films.open_film``.
@@ -169,18 +170,14 @@ def segment_to_file(
         How many cells were found, over all frames; None where the masks are classes.
 
     Raises:
-        ValueError: The film cannot be read, or holds NaN, the message names the frame; or the file's name is not that of a TIFF.
+        ValueError: The film cannot be read, or holds NaN, the message names the frame; or the name is neither that of a TIFF nor of a zarr.
     """
-    if Path(out).suffix.lower() not in (".tif", ".tiff"):
-        raise ValueError(f"{out} cannot be written: masks are a TIFF stack, give a name that ends in .tif")
+    check_target(out)
     opened = open_film(film, **reading)
     if views != 1 and is_large(opened.shape[1:]):
         raise ValueError(f"views is {views}, but frames of shape {opened.shape[1:]} are looked at in parts, from one side: leave views out")
     how = segmenter(method, n_axes=len(opened.shape) - 1, scale=opened.scale, views=views, cells=False)
-    home = Path(out).absolute().parent
-    if not home.is_dir():
-        raise FileNotFoundError(f"cannot write {out}: the folder {home} does not exist")
-    with tempfile.TemporaryDirectory(prefix=".labels", dir=home) as place:
+    with tempfile.TemporaryDirectory(prefix=".labels", dir=Path(out).absolute().parent) as place:
         if is_large(opened.shape[1:]):
             masks = _in_blocks(opened, method, Path(place), progress)
         else:
