@@ -76,6 +76,7 @@ def train_segmentation(  # noqa: PLR0913 (keyword-only)
     decoder: str | Decoder | None = None,
     freeze: Freeze = (),
     narrow: float | None = None,
+    scale: Sequence[float] | None = None,
     rate: float | None = None,
     validation: str | float | None = None,
     gold: bool = False,
@@ -103,6 +104,8 @@ def train_segmentation(  # noqa: PLR0913 (keyword-only)
         freeze: what of `init` stays as it is; see `Segmenter.finetune`.
         narrow: how much more the ground between touching cells counts, see `segmentation.decoders.boundary.Boundary`; default
             as `init` had it, else 0.
+        scale: size of a pixel along ([z,] y, x), in any unit: what the decoder calls near (its `spacing`), and how stacks are turned, bent
+            and blurred; default as `init` had it, and as `feed` says, else equal.
         rate: highest learning rate; default 2e-3 for new weights and 1e-3 to go on from others.
         validation: see `split`; or the path of a folder with pictures for validation alone.
         gold: learn from gold cells where a Challenge sequence has them beside silver ones; see `segmentation.sources.laid_over`.
@@ -119,9 +122,9 @@ def train_segmentation(  # noqa: PLR0913 (keyword-only)
     _check_request(folders, output, decoder, log=log if resume else None)
     parts = parts_of(folders, validation, gold=gold, binary=_is_binary(decoder))
     shape = _fitting(config or CONFIG, parts[0].train)
-    wanted = usual(decoder, shape.dims) if isinstance(decoder, str) else decoder
+    feed, wanted = _thick(feed, scale, shape.dims), usual(decoder, shape.dims) if isinstance(decoder, str) else decoder
     fresh = Segmenter.new(shape, decoder=wanted or Boundary(), seed=feed.seed, device=device)
-    first, method = _start_and_method(wanted, fresh if init is None else _fitting_start(init, fresh, config), narrow)
+    first, method = _start_and_method(wanted, fresh if init is None else _fitting_start(init, fresh, config), narrow, scale)
     pictures = judged_later(parts, method or first.decoder, shape.inputs)
     began = time.monotonic()
     model = first.finetune(
@@ -207,9 +210,23 @@ def _is_whole(path: Path) -> bool:
         return True
 
 
-def _start_and_method(asked: Decoder | None, first: Segmenter, narrow: float | None) -> tuple[Segmenter, Decoder | None]:
+def _thick(feed: Feed, scale: Sequence[float] | None, dims: int) -> Feed:
+    """The feed with stacks changed as their thickness wants it."""
+    if scale is None:
+        return feed
+    if len(scale) != dims or not all(0 < size < math.inf for size in scale):
+        raise ValueError(f"scale is {tuple(scale)}: give the positive size of a pixel along each of the {dims} axes of the pictures")
+    thick = scale[0] / (math.prod(scale[1:]) ** 0.5) if dims == 3 else 1.0
+    return replace(feed, warp=replace(feed.warp, anisotropy=thick), shade=replace(feed.shade, anisotropy=thick))
+
+
+def _start_and_method(
+    asked: Decoder | None, first: Segmenter, narrow: float | None, scale: Sequence[float] | None
+) -> tuple[Segmenter, Decoder | None]:
     """The first segmenter and the decoder that is asked for; None, and it is that of the segmenter, if none is and its outputs will do."""
-    method = _method(asked, first, narrow)
+    method: Any = _method(asked, first, narrow)
+    if scale is not None and hasattr(method, "spacing"):
+        method = replace(method, spacing=tuple(size / min(scale) for size in scale))
     if asked is None and method.channels == first.decoder.channels:
         return replace(first, decoder=method), None
     return first, method

@@ -9,7 +9,7 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from .shared import bar, train_app
+from .shared import bar, numbers, train_app
 
 N = TypeVar("N", int, float)
 
@@ -48,6 +48,9 @@ def train_segmentation(
     width: Annotated[int | None, typer.Option(help="Features of a new network on its finest level; 16 when not given.")] = None,
     depth: Annotated[int | None, typer.Option(help="How often a new network halves the picture; 4 when not given.")] = None,
     flat: Annotated[int, typer.Option(help="In 3D: how many of the first halvings leave the z axis alone.")] = 0,
+    scale: Annotated[
+        str | None, typer.Option(help="Size of a pixel along z,y,x, for planes that lie far apart, such as 2.0,0.5,0.5.")
+    ] = None,
     narrow: Annotated[
         float | None, typer.Option(help="How much more the ground between touching cells counts, such as 5; boundary decoder only.")
     ] = None,
@@ -70,7 +73,7 @@ def train_segmentation(
     how: dict[str, Any] = {"feed": feed, "half": half, "device": device, "resume": resume, "progress": bar}
     how |= {"config": _network(width, depth, flat), "decoder": _method(decoder, classes, punish, folders if balanced else None)}
     try:
-        table = train(folders, out, init=init, freeze=freeze, narrow=narrow, rate=rate, **limits, **how)
+        table = train(folders, out, init=init, freeze=freeze, narrow=narrow, rate=rate, scale=numbers(scale), **limits, **how)
     except KeyboardInterrupt as stop:
         typer.echo(f"lineage: {stop or 'interrupted; nothing was half-written'}", err=True)
         raise typer.Exit(130) from None

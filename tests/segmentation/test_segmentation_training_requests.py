@@ -184,3 +184,33 @@ def test_scores_are_json_also_where_there_is_nothing_to_score(tmp_path, pictures
 
     notes = json.loads((tmp_path / "m.json").read_text(), parse_constant=refused)
     assert notes["scores"][f"{tmp_path.name}/data validation model"]["SEG"] is None
+
+
+# stacks whose planes lie far apart
+
+
+@pytest.fixture
+def stacks(tmp_path):
+    rng = np.random.default_rng(0)
+    labels = np.zeros((8, 32, 32), np.uint16)
+    labels[2:6, 4:14, 4:14], labels[2:6, 16:26, 14:24] = 1, 2
+    return write(tmp_path / "stacks", [((50 * (labels > 0) + rng.random(labels.shape)).astype(np.float32), labels) for _ in range(2)])
+
+
+@pytest.mark.parametrize(("decoder", "knows"), [("boundary", True), ("distance", True), ("star", True), ("components", False)])
+def test_the_size_of_a_pixel_reaches_decoder_and_changes(run, tmp_path, stacks, decoder, knows):
+    words = ["train", "segmentation", stacks, "-o", tmp_path / "m.safetensors", "--steps", "1", "--count", "1", "--validation", "0"]
+    how = ["--side", "8,16,16", "--width", "2", "--depth", "1", "--decoder", decoder, "--scale", "2,0.5,0.5"]
+    assert run(*words, *how)[0] == 0
+    model = load(tmp_path / "m.safetensors")
+    assert getattr(model.decoder, "spacing", None) == ((4.0, 1.0, 1.0) if knows else None)
+    fed = json.loads((tmp_path / "m.json").read_text())["feed"]
+    assert (fed["warp"]["anisotropy"], fed["shade"]["anisotropy"]) == (4.0, 4.0)
+
+
+@pytest.mark.parametrize("scale", ["1,1", "2,0.5,0.5,1", "0,1,1", "nan,1,1", "-2,1,1"])
+def test_sizes_that_are_none_are_refused(run, tmp_path, stacks, scale):
+    code, _, error = run("train", "segmentation", stacks, "-o", tmp_path / "m.safetensors", "--scale", scale)
+    assert code == 2
+    assert re.fullmatch(r"lineage: scale is \(.*\): give the positive size of a pixel along each of the 3 axes of the pictures\n", error)
+    assert not (tmp_path / "m.log").exists()
