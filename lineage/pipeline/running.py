@@ -29,7 +29,7 @@ from lineage.sides import side_of
 from lineage.solvers import solver_named
 
 from .choosing import guess_wanted, linked_hypotheses
-from .restoring import denoised
+from .restoring import DENOISED, denoised
 from .scaling import LABELS, hand_over, in_pieces, pieces_of
 from .segmenting import segment, segmented_to_disk
 
@@ -73,13 +73,13 @@ def track(film: Any, settings: Settings = Settings(), *, progress: Progress[int]
         progress: Wraps the loops over frames.
     """
     opened = open_film(film, **settings.reading)
-    seen = denoised(opened, settings.denoise)
-    if (guess := guess_wanted(settings, opened.shape)) is not None:
-        with tempfile.TemporaryDirectory() as place:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as place:
+        seen = denoised(opened, settings.denoise, Path(place))
+        if (guess := guess_wanted(settings, opened.shape)) is not None:
             how: dict[str, Any] = {"scale": opened.scale, "interval": opened.interval, "guess": guess}
             return linked_hypotheses(seen, settings, **how, folder=Path(place), progress=progress)[0]
-    masks = segment(seen, settings.segment, progress=progress)
-    return link(masks, seen, opened.scale, settings, interval=opened.interval, progress=progress)
+        masks = segment(seen, settings.segment, progress=progress)
+        return link(masks, seen, opened.scale, settings, interval=opened.interval, progress=progress)
 
 
 def run(  # noqa: PLR0913 - all but two by keyword only
@@ -147,7 +147,8 @@ def run(  # noqa: PLR0913 - all but two by keyword only
         report(found.forest, job.film, found.labels, folder / "report.html", scores=scores, record=record, progress=progress)
         if scores is not None:
             write_json(scores, folder / "metrics.json")
-        (folder / "labels.npy").unlink(missing_ok=True)
+        for scratch in ("labels.npy", DENOISED):
+            (folder / scratch).unlink(missing_ok=True)
     return Run(found.forest, scores, Path(out))
 
 
@@ -222,7 +223,7 @@ def _job(
 def _found(job: _Job, settings: Settings, folder: Path, progress: Progress[Any]) -> _Found:
     """The lineages and the label film that they speak of, by whichever way the settings ask for."""
     how: dict[str, Any] = {"interval": job.interval, "progress": progress}
-    film = None if job.film is None else denoised(job.film, settings.denoise)
+    film = None if job.film is None else denoised(job.film, settings.denoise, folder)
     masks = job.masks
     if masks is None:
         assert film is not None

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import lineage
+from lineage import pipeline
 from lineage.films import open_film
 from lineage.pipeline.restoring import denoised
 from lineage.settings import Settings
@@ -57,6 +58,23 @@ def test_a_frame_is_read_and_denoised_once_when_asked_again(saved, noisy_film):
     first = opened[2]
     first[:] = 0  # the caller's own copy
     assert opened[2].any() and asked == [2]
+
+
+def test_every_frame_of_a_run_is_denoised_once(saved, noisy_film, tmp_path, monkeypatch):
+    film, asked = noisy_film[0], []
+    np.save(tmp_path / "film.npy", film)
+    _, name = saved(Care(width=2, depth=1))
+    real = Denoiser.predict
+    monkeypatch.setattr(Denoiser, "predict", lambda self, image, **how: asked.append(1) or real(self, image, **how))
+    settings = Settings(segment="classical", denoise=name)
+    done = pipeline.run(tmp_path / "film.npy", tmp_path / "out", settings=settings)
+    assert len(asked) == len(film)
+    assert not list((tmp_path / "out").glob("*.bin"))
+    asked.clear()
+    again = lineage.track(film, settings)
+    assert len(asked) == len(film)
+    np.testing.assert_array_equal(again.detections.position, done.forest.detections.position)
+    np.testing.assert_array_equal(again.parent, done.forest.parent)
 
 
 def test_a_noisy_film_is_tracked_through_a_denoiser(saved, noisy_film):
