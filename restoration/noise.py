@@ -15,6 +15,7 @@ from segmentation.normalise import check_finite
 FRAMES = 8  # frames, or pairs of frames, that are looked at: spread evenly over the film
 PLANES = 8  # slices of a stack that are looked at
 BINS, FEWEST = 40, 400  # brightness levels of the photon transfer curve, and pixels that a level needs
+MOST_LOST = 0.95  # part of the pixels that may say nothing
 BLANK = 9  # side in pixels of a square that noise does not leave in one grey level
 TRUSTED = 0.03  # part by which the variance of a level may be off however many pixels it has: cells move
 LAPLACE = np.outer([1.0, -2.0, 1.0], [1.0, -2.0, 1.0]) / 6  # takes away whatever is smooth; white noise keeps its variance
@@ -146,21 +147,29 @@ def _pairs(film: Any) -> tuple[list[Pair], float]:  # noqa: ANN401 - as above
     if len(frames) == 0:
         raise ValueError("the film has no frames: give at least one picture")
     first = np.unique(np.linspace(0, max(len(frames) - 2, 0), min(FRAMES, max(len(frames) - 1, 1))).astype(int))
-    pairs: list[Pair] = []
-    lost: list[float] = []
+    planes: list[Pair] = []
     for t in first:
         one = _planes(frames[t], int(t))
-        two = _planes(frames[t + 1], int(t) + 1) if len(frames) > 1 else [None] * len(one)
-        for a, b in zip(one, two, strict=True):
-            full = _ends(a)[1] | (_ends(b)[1] if b is not None else False)
-            gone = full | _ends(a)[0] | (_ends(b)[0] if b is not None else False)
-            lost.append(float(full.mean()))
-            gone |= _blank(a) | (_blank(b) if b is not None else False)
-            gone = ndimage.binary_dilation(gone, np.ones((3, 3), bool))
-            pairs.append((np.where(gone, np.nan, a), None if b is None else np.where(gone, np.nan, b)))
-    if np.mean([np.isnan(a).mean() for a, _ in pairs]) > 0.95:
-        raise ValueError(f"{100 * np.mean(lost):.0f} % of the pixels are saturated and others cut at 0 or blank: no noise can be seen")
-    return pairs, float(np.mean(lost))
+        planes += zip(one, _planes(frames[t + 1], int(t) + 1) if len(frames) > 1 else [None] * len(one), strict=True)
+    cut = [_cut(a, b) for a, b in planes]
+    rims = [_blank(a) | (_blank(b) if b is not None else False) for a, b in planes]
+    if np.mean([(gone | rim).mean() for (gone, _), rim in zip(cut, rims, strict=True)]) > MOST_LOST:
+        rims = [np.zeros_like(rim) for rim in rims]  # a picture without noise, not one with a rim
+    pairs = [
+        (np.where(gone | rim, np.nan, a), None if b is None else np.where(gone | rim, np.nan, b))
+        for (a, b), (gone, _), rim in zip(planes, cut, rims, strict=True)
+    ]
+    lost = float(np.mean([share for _, share in cut]))
+    if np.mean([np.isnan(a).mean() for a, _ in pairs]) > MOST_LOST:
+        raise ValueError(f"{100 * lost:.0f} % of the pixels are saturated and most others are cut at 0: no noise can be seen")
+    return pairs, lost
+
+
+def _cut(a: AnyArray, b: AnyArray | None) -> tuple[AnyArray, float]:
+    """Which pixels are cut off in either plane, and those around them; and the share of those at the upper end."""
+    ends = [_ends(plane) for plane in (a, b) if plane is not None]
+    low, full = np.any([end[0] for end in ends], axis=0), np.any([end[1] for end in ends], axis=0)
+    return np.asarray(ndimage.binary_dilation(low | full, np.ones((3, 3), bool))), float(full.mean())
 
 
 def _planes(frame: AnyArray, t: int) -> list[AnyArray]:

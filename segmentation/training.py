@@ -125,8 +125,7 @@ def train_segmentation(  # noqa: PLR0913 (keyword-only)
     feed, wanted = _thick(feed, scale, shape.dims), usual(decoder, shape.dims) if isinstance(decoder, str) else decoder
     fresh = Segmenter.new(shape, decoder=wanted or Boundary(), seed=feed.seed, device=device)
     first, method = _start_and_method(wanted, fresh if init is None else _fitting_start(init, fresh, config), narrow, scale)
-    pictures = judged_later(parts, method or first.decoder, shape.inputs)
-    began = time.monotonic()
+    pictures, began = judged_later(parts, method or first.decoder, shape.inputs), time.monotonic()
     model = first.finetune(
         [part.train for part in parts],
         validation=pictures[:: max(1, -(-len(pictures) // GLANCE))],

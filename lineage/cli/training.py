@@ -66,9 +66,8 @@ def train_segmentation(
     from segmentation.patches import Feed
     from segmentation.training import train_segmentation as train
 
-    sides = () if side is None else _numbers(side, int, "side")
     shares = None if weights is None else _numbers(weights, float, "weights")
-    feed = Feed(count=count, side=(sides[0] if len(sides) == 1 else sides) or None, weights=shares, seed=seed)
+    feed = Feed(count=count, side=_side(side), weights=shares, seed=seed)
     limits: dict[str, Any] = {"minutes": minutes, "steps": steps, "validation": validation, "gold": gold, "patience": patience}
     how: dict[str, Any] = {"feed": feed, "half": half, "device": device, "resume": resume, "progress": bar}
     how |= {"config": _network(width, depth, flat), "decoder": _method(decoder, classes, punish, folders if balanced else None)}
@@ -78,6 +77,12 @@ def train_segmentation(
         typer.echo(f"lineage: {stop or 'interrupted; nothing was half-written'}", err=True)
         raise typer.Exit(130) from None
     print(json.dumps(finite(table), indent=1))
+
+
+def _side(text: str | None) -> Any:  # noqa: ANN401 - a number, numbers or None
+    """The side of a patch, or one for each axis; None when nothing was said of it."""
+    sides = () if text is None else _numbers(text, int, "side")
+    return (sides[0] if len(sides) == 1 else sides) or None
 
 
 def _network(width: int | None, depth: int | None, flat: int) -> Any:  # noqa: ANN401 - a UNetConfig; its module loads torch
