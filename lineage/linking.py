@@ -188,7 +188,7 @@ def linked(graph: CandidateGraph, settings: Settings) -> Linked:
         settings, forest = _doubting(settings, noise), without_lone(forest)
     for k in range(settings.rounds):
         worth = usual_worth(graph, costs["link"], forest)
-        head = heading(field, forest, known=bool(model.likeness.traits)) if settings.motion else None
+        head = heading(field, forest, known=bool(model.likeness.traits), least=model.distance.least) if settings.motion else None
         if head and k and LEARNED not in field.columns:  # a network has said all that it has to say of the links it was shown
             field = met(field, head, settings.radius)
         graph = followed(field, head) if head else field

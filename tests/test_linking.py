@@ -392,3 +392,54 @@ def test_slack_speaks_of_the_links_of_the_whole_graph(film):
         other = solve(graph, costs, pins={"link": {int(k): 0}}, gap=0)
         assert other.certificate.objective - first.certificate.objective >= first.slack["link"][k] - 1e-6
     assert chosen.any()
+
+
+# films in which nothing moves, or moves on a grid: steps say less than they seem to
+
+
+def walkers(kind, seed, *, n=25, frames=15, rng=None):
+    """Cells some 20 apart whose steps are nothing, whole pixels, or all the same: (frame, place, who) of each."""
+    rng, side = np.random.default_rng(seed), int(n**0.5)
+    start = np.stack(np.divmod(np.arange(n), side), 1) * 20.0 + 15 + rng.uniform(-3, 3, (n, 2))
+    speed, walk = rng.normal(0, 0.3, (n, 2)), np.cumsum(rng.normal(0, 0.3, (frames, n, 2)), axis=0)
+    path = {
+        "resting": np.zeros((frames, n, 2)),
+        "straight": np.arange(frames)[:, None, None] * speed,
+        "walking on pixels": walk,
+        "straight on pixels": np.arange(frames)[:, None, None] * speed,
+        "seldom moving": np.cumsum((rng.random((frames, n, 1)) < 0.1) * rng.normal(0, 3, (frames, n, 2)), axis=0),
+    }[kind]
+    place = start + path
+    place = np.round(place) if "pixels" in kind else place
+    there = rng.random((frames, n)) > 0.04
+    there[[0, -1]] = True
+    return [(t, *place[t, i], i) for t in range(frames) for i in range(n) if there[t, i]]
+
+
+def wrong_parents(forest, who):
+    """Cells whose parent is not the same cell as it was seen last."""
+    last, wrong = {}, 0
+    for row, name in enumerate(who.tolist()):
+        wrong += int(forest.parent[row]) != last.get(name, -1)
+        last[name] = row
+    return wrong
+
+
+@pytest.mark.parametrize("kind", ["resting", "straight", "walking on pixels", "straight on pixels", "seldom moving"])
+@pytest.mark.parametrize("unit", [1.0, 0.01])
+def test_steps_of_no_length_make_no_other_cell_of_one_that_moves(kind, unit):
+    table = np.array(walkers(kind, seed=1))
+    cells = Detections.from_points({"t": table[:, 0], "y": table[:, 1], "x": table[:, 2], "who": table[:, 3]}, unit)
+    forest = link(cells)
+    assert wrong_parents(forest, forest.detections.columns["who"]) == 0
+    assert len(forest.divisions) == 0
+
+
+def test_masks_that_were_drawn_on_whole_pixels_are_followed():
+    rows = walkers("walking on pixels", seed=2)
+    labels, grid = np.zeros((15, 130, 130), np.uint16), np.indices((130, 130))
+    for t, y, x, i in rows:
+        labels[int(t)][((grid - np.array([y, x])[:, None, None]) ** 2).sum(axis=0) <= 16] = i + 1
+    forest = link(labels)
+    assert wrong_parents(forest, forest.detections.label) == 0
+    assert len(forest.divisions) == 0

@@ -8,7 +8,11 @@ import numpy as np
 from scipy.special import gammaln
 
 from lineage.arrays import FloatArray
+from lineage.detections import Detections
 from lineage.graph import CandidateGraph
+
+_CENTRE, _ROUNDED = 0.1, 0.3  # how far the centre of a mask is off, and a position on whole pixels; pixels
+_FINEST, _COARSEST = 0.01, 0.05  # parts of a cell: nothing is told better than the one, and what pixels tell is no worse than the other
 
 
 @dataclass(frozen=True)
@@ -23,17 +27,36 @@ class Distance:
         step: Scale of a step along each axis between consecutive frames, physical units.
         tail: Degrees of freedom; small values mean heavy tails.
         density: Cells per physical unit of area (volume in 3D).
+        least: Smallest scale that positions can tell, see ``grain``.
     """
 
     step: float
     tail: float
     density: float
+    least: float = 0.0
 
     def __call__(self, graph: CandidateGraph) -> FloatArray:
         """Cost of every edge, nats; (m,)."""
         d = graph.detections.n_axes
         scale = self.step * np.sqrt(graph.dt)
         return np.log(self.density) - log_step(graph.columns["distance"], scale, self.tail, d)
+
+
+def grain(detections: Detections, size: float) -> float:
+    """How finely positions tell where cells are, physical units; steps that seem smaller are no sharper evidence.
+
+    Masks are drawn in pixels, and a tenth of one is as much as their centres can tell; of positions that are whole pixels it is their
+    rounding error. No position is taken for better than a hundredth of a cell: cells that rest, or that were put on a straight line,
+    would have steps of no length at all, and any that differs would be another cell.
+
+    Args:
+        detections: The cells.
+        size: Typical diameter of a cell, physical units.
+    """
+    pixel, place = min(detections.scale), detections.position / np.asarray(detections.scale)
+    rounded = len(place) > 0 and bool((np.abs(place - np.rint(place)) < 1e-6).all())
+    told = _ROUNDED * pixel if rounded else _CENTRE * pixel if "area" in detections.columns else 0.0
+    return max(_FINEST * size, min(told, _COARSEST * size))
 
 
 def log_step(length: FloatArray, scale: FloatArray | float, tail: float, n_axes: int) -> FloatArray:

@@ -17,7 +17,7 @@ from lineage.settings import Weights
 from .births import Births
 from .cycle import Cycle
 from .daughters import TAIL, Daughters, geometry, waits
-from .distance import Distance, fit_step
+from .distance import Distance, fit_step, grain
 from .events import Event, appearance, border_distance, came_back, counted, disappearance
 from .learned import LEARNED, pooled
 from .likeness import Likeness
@@ -152,13 +152,14 @@ def first_guess(detections: Detections) -> FilmModel:
     steps, spacing = displacements(detections)
     n_axes = detections.n_axes
     size = diameter(detections, spacing)
-    step, tail = fit_step(steps, n_axes, least=1e-3 * size)
+    least = grain(detections, size)
+    step, tail = fit_step(steps, n_axes, least=least)
     density = _density(detections, spacing, size)
     reach = max(size / 4, float(np.quantile(steps, 0.95)) / 2 if len(steps) else 0.0)
     rate = Event(inside=0.01, border=0.02, reach=reach)
     sizes = tuple(_sizes(detections, size).tolist())
     sisters = Daughters(separation=1.0, spread=0.4, offset=0.3, density=density, size=sizes)
-    return FilmModel(Distance(step, tail, density), None, Likeness.guess(detections), sisters, rate, rate, divide=0.01, miss=0.01)
+    return FilmModel(Distance(step, tail, density, least), None, Likeness.guess(detections), sisters, rate, rate, divide=0.01, miss=0.01)
 
 
 def estimate(model: FilmModel, graph: CandidateGraph, forest: Forest) -> FilmModel:
@@ -175,7 +176,7 @@ def estimate(model: FilmModel, graph: CandidateGraph, forest: Forest) -> FilmMod
     links = np.flatnonzero(true & (graph.dt == 1))
     pairs = _chosen_pairs(graph, links)
     single = true & (graph.dt == 1) & (forest.n_children[graph.source] == 1)
-    step, tail = fit_step(graph.columns["distance"][single], cells.n_axes, least=model.distance.step * 1e-2)
+    step, tail = fit_step(graph.columns["distance"][single], cells.n_axes, least=model.distance.least)
     distance = replace(model.distance, step=step, tail=tail) if single.sum() >= 20 else model.distance
     divide = (len(forest.divisions) + 1) / (selected + 100)
     age = cells.columns.get("cycle_age")

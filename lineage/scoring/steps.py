@@ -75,7 +75,7 @@ class Heading:
     shift: FloatArray
 
 
-def heading(graph: CandidateGraph, forest: Forest, *, known: bool = False) -> Heading | None:
+def heading(graph: CandidateGraph, forest: Forest, *, known: bool = False, least: float = 0.0) -> Heading | None:
     """Where each cell's own and its neighbours' steps lead, if that explains the links of a solution better than the field alone.
 
     Args:
@@ -83,13 +83,14 @@ def heading(graph: CandidateGraph, forest: Forest, *, known: bool = False) -> He
         forest: A solution over the same detections.
         known: Whether it is known what the cells look like. Then no step counts that is much longer than others, so that a few cells
             that run in a resting film are told apart by their looks where they meet; of points nothing is known but their courses.
+        least: Smallest scale of steps that positions can tell, physical units.
     """
     last, nexts = _own_steps(graph, forest, known=known)
     around = _around(graph, nexts)
-    steps = _learned(last, nexts, around)
+    steps = _learned(last, nexts, around, least)
     if (course := Course.fit(forest, last)) is not None:
         hope = course.ahead(forest, last)
-        better = _learned(hope, nexts, around)
+        better = _learned(hope, nexts, around, least)
         if better is not None and (steps is None or better.worth > steps.worth + _MORE):
             steps, last = replace(better, course=course), hope
     if steps is None:
@@ -180,7 +181,7 @@ def _around(graph: CandidateGraph, nexts: FloatArray) -> FloatArray:
     return around
 
 
-def _learned(last: FloatArray, nexts: FloatArray, around: FloatArray) -> Steps | None:
+def _learned(last: FloatArray, nexts: FloatArray, around: FloatArray, least: float) -> Steps | None:
     """Least squares on the steps of a solution, and what they bring."""
     gone = np.isfinite(nexts).all(axis=1)
     both = gone & np.isfinite(last).all(axis=1)
@@ -189,7 +190,7 @@ def _learned(last: FloatArray, nexts: FloatArray, around: FloatArray) -> Steps |
     own, flow = _least_squares((last[both], around[both]), nexts[both])
     (alone,) = _least_squares((around[gone],), nexts[gone])
     steps = Steps(own, flow, alone, 1.0, 0.0)
-    worth = _explained(nexts[gone], steps.shift(last, around)[gone])
+    worth = _explained(nexts[gone], steps.shift(last, around)[gone], least)
     return replace(steps, worth=worth) if worth > _WORTH else None
 
 
@@ -212,12 +213,12 @@ def _least_squares(causes: tuple[FloatArray, ...], effect: FloatArray) -> tuple[
     return tuple(np.linalg.lstsq(matrix, effect.ravel(), rcond=None)[0].tolist())
 
 
-def _explained(step: FloatArray, shift: FloatArray) -> float:
+def _explained(step: FloatArray, shift: FloatArray, least: float) -> float:
     """Nats a link by which steps are likelier when they are expected; each side with the scale and tail that fit it best."""
     d = step.shape[1]
     likelihoods = []
     for rest in (step, step - shift):
         length = np.sqrt((rest**2).sum(axis=1))
-        scale, tail = fit_step(length, d, least=1e-9 + 1e-3 * float(np.median(length)))
+        scale, tail = fit_step(length, d, least=max(least, 1e-9 + 1e-3 * float(np.median(length))))
         likelihoods.append(float(log_step(length, scale, tail, d).mean()))
     return likelihoods[1] - likelihoods[0]
