@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
@@ -15,6 +16,8 @@ from .measure import AXES, label_image, measure_slabs
 if TYPE_CHECKING:
     import pandas as pd
 
+_MEASURED = frozenset(("area", "axis_minor", "axis_middle", "axis_major"))
+_LONGEST = 100_000  # frames of a table of points, beside a thousand for each of them
 SHARED = "cells"  # column that says how many cells the mask of each holds, where some hold two: then two rows have one label
 
 
@@ -207,12 +210,13 @@ class Detections:
         Args:
             table: Columns ``t`` (or ``frame``), ``y``, ``x`` and, in 3D, ``z``, in any order of rows; ``label`` when known.
                 All other columns are kept. The result is sorted by frame, rows of one frame keep their order.
-            scale: Size of one coordinate step along ([z,] y, x); positions are multiplied by it.
+            scale: Size of one coordinate step along ([z,] y, x); positions are multiplied by it, and so are ``area`` and ``axis_*``,
+                which are thought of in the same steps.
             n_frames: Length of the film; up to the last point when not given.
             interval: Seconds between frames, if known.
 
         Raises:
-            ValueError: A column is missing, or a frame or a position is not a finite number.
+            ValueError: A column is missing; a frame, a position or an area is not a finite number; or frames that are times.
         """
         if not hasattr(table, "keys"):
             raise ValueError(f"points must be a table with the columns t, (z), y, x, not {type(table).__name__}")
@@ -223,11 +227,14 @@ class Detections:
             raise ValueError(f"the table of points has no column {', '.join(missing)}; it has {', '.join(columns) or 'none'}")
         axes = AXES[3 if "z" in columns else 2]
         frame = _whole(columns.pop(time), "frame")
+        _check_frames(frame, time)
         order = np.argsort(frame, kind="stable")
         sizes = checked_scale(scale, len(axes))
         position = np.stack([np.asarray(columns.pop(axis), float) for axis in axes], axis=1) * sizes
         label = _whole(columns.pop("label", np.zeros(len(frame), np.int64)), "label")
-        kept = {name: column[order] for name, column in columns.items()}
+        for name in columns.keys() & _MEASURED:
+            columns[name] = _measured(columns[name], name)
+        kept = _grown({name: column[order] for name, column in columns.items()}, sizes)
         return cls(frame[order], position[order], label[order], kept, sizes, n_frames=n_frames, interval=interval)
 
 
@@ -238,7 +245,32 @@ def stretched(cells: Detections, scale: Sequence[float] | float) -> Detections:
         ValueError: Another number of sizes than axes, or one that is not positive.
     """
     sizes = checked_scale(scale, cells.n_axes)
-    return replace(cells, position=cells.position * sizes, scale=sizes)
+    return replace(cells, position=cells.position * sizes, scale=sizes, columns=_grown(cells.columns, sizes))
+
+
+def _grown(columns: Mapping[str, Array], sizes: Sequence[float]) -> dict[str, Array]:
+    """Columns in which areas and lengths count steps of this size, in physical units."""
+    volume = math.prod(sizes)
+    unit = {"area": volume} | dict.fromkeys(_MEASURED - {"area"}, volume ** (1 / len(sizes)))
+    return {name: column * unit[name] if name in unit and column.dtype.kind in "iuf" else column for name, column in columns.items()}
+
+
+def _measured(column: Array, name: str) -> FloatArray:
+    """A column of sizes as numbers."""
+    try:
+        sizes = np.asarray(column, float)
+    except ValueError:
+        raise ValueError(f"the column {name} holds what is no number: {next(v for v in column.tolist() if isinstance(v, str))!r}") from None
+    if (bad := np.flatnonzero(~np.isfinite(sizes) | (sizes < 0))).size:
+        raise ValueError(f"row {int(bad[0])}: {name} is {sizes[bad[0]]}: give each cell its size, or leave the column out")
+    return sizes
+
+
+def _check_frames(frame: IntArray, name: str) -> None:
+    """Refuse times, or numbers of other things, in the place of the numbers of frames: each frame that is passed over takes memory."""
+    last = int(frame.max(initial=0))
+    if last > _LONGEST + 1000 * len(frame):
+        raise ValueError(f"{name} goes up to {last}, but there are {len(frame)} points: give the numbers of frames, from 0, not times")
 
 
 def checked_scale(scale: Sequence[float] | float | None, n_axes: int) -> tuple[float, ...]:

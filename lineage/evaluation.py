@@ -78,7 +78,9 @@ def evaluate(
             raise ValueError(f"border={border:g} is for labels, but these are points: leave it out")
         return measures(match_points(_points(truth, "the truth"), _points(result, "the result"), distance))
     if without:
-        raise ValueError(f"{without[0]} has no labels, but the other side has: give labels, or a folder with masks, to both or to neither")
+        raise ValueError(
+            f"{without[0]} has no labels, but the other side has: give masks to both, or none to either (lineage convert 01_GT truth.csv)"
+        )
     if distance is not None:
         raise ValueError(f"distance={distance} is for points, but these have labels and are matched by overlap: leave it out")
     return measures(_match_labels(result, truth, border, progress))

@@ -147,7 +147,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "scores", tuple(self.scores))
-        if unknown := sorted(set(self.scores) - set(SCORES)):
+        if unknown := sorted({str(score) for score in self.scores if score not in SCORES}):
             raise ValueError(f"no such score: {', '.join(unknown)}; there are {', '.join(SCORES)}")
         if "distance" not in self.scores:
             raise ValueError(f"scores must include distance, but are {', '.join(self.scores) or 'none'}")
@@ -172,6 +172,10 @@ class Settings:
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise ValueError(f"{name} must be positive, not {value}")
+        for name in ("appear", "disappear", "divide", "detection"):
+            value = getattr(self, name)
+            if value is not None and (math.isnan(value) or (value == -math.inf and name != "detection")):
+                raise ValueError(f"{name} is a cost in nats, not {value}")
         if not 0 <= self.edges_weight <= 1:
             raise ValueError(f"edges_weight must be from 0 to 1, not {self.edges_weight}")
         if self.miss is not None and not 0 < self.miss < 1:
@@ -197,8 +201,11 @@ class Settings:
         """Settings from a TOML file; what it leaves out stays at the default.
 
         Raises:
+            FileNotFoundError: No such file.
             ValueError: The file is no TOML, or names a setting that is not there or is of the wrong kind.
         """
+        if not Path(path).is_file():
+            raise FileNotFoundError(f"no such file of settings: {path}")
         try:
             table = tomllib.loads(Path(path).read_text(encoding="utf-8"))
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

@@ -508,6 +508,8 @@ def test_the_command_writes_tables_and_guards_them(call, film, tmp_path):
     assert code == 1
     assert json.loads(out)[2]["strategy"] == "nearest"
     assert err.startswith("nearest, clean: CHOTA fell from ")
+    code, _, err = call(*arguments[:3], "--strategies", "nearest", "--against", tmp_path / "old.json", "--seed", 5)
+    assert (code, err) == (2, f"lineage: {tmp_path / 'old.json'} was made with --seed 0: other lots say nothing, give the same one\n")
     (tmp_path / "more.json").write_text(json.dumps([{"stress": "rain", "strategy": "nearest"}, rows[3]]))
     code, _, err = call(
         *arguments[:3], "--strategies", f"mine={tmp_path / 'mine.toml'}", "--against", tmp_path / "more.json", "--json", "-"

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from skimage.measure import regionprops
 from zoo import ZOO, paint
 
-from lineage.detections import Detections, checked_scale
+from lineage.detections import Detections, checked_scale, stretched
 from lineage.graph import CandidateGraph
 from lineage.measure import compact
 
@@ -404,3 +404,31 @@ def test_a_graph_knows_its_edges():
     assert graph.keep(np.array([2, 0])).source.tolist() == [2, 0]
     assert sorted(graph.with_columns(cost=np.zeros(3)).columns) == ["cost", "iou"]
     assert len(CandidateGraph(Detections([], np.zeros((0, 2)), []), [], [])) == 0
+
+
+# tables of points that hold sizes
+
+
+def test_sizes_in_a_table_count_the_same_steps_as_places():
+    table = {"t": [0, 0], "z": [1, 2], "y": [3, 4], "x": [5, 6], "area": [8, 27], "axis_major": [2, 3], "score": [1, 2]}
+    cells = Detections.from_points(table, (8, 1, 1))
+    np.testing.assert_allclose(cells.columns["area"], [64, 216])
+    np.testing.assert_allclose(cells.columns["axis_major"], [4, 6])
+    assert cells.columns["score"].tolist() == [1, 2]
+    again = stretched(Detections.from_points(table), (8, 1, 1))
+    for name, column in cells.columns.items():
+        np.testing.assert_allclose(again.columns[name], column)
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ({"area": ["large", "1"]}, "the column area holds what is no number: 'large'"),
+        ({"area": [1.0, np.nan]}, "row 1: area is nan: give each cell its size, or leave the column out"),
+        ({"area": [1.0, -2.0]}, "row 1: area is -2.0: give each cell its size, or leave the column out"),
+        ({"t": [0, 10**9]}, "t goes up to 1000000000, but there are 2 points: give the numbers of frames, from 0, not times"),
+    ],
+)
+def test_sizes_and_frames_that_are_none_are_refused(table, message):
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        Detections.from_points({"t": [0, 1], "y": [0, 1], "x": [0, 1]} | table)

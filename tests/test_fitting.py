@@ -221,7 +221,9 @@ def test_no_corrections_and_strangers_are_refused(film):
     with pytest.raises(ValueError, match=re.escape("there are no corrections: give at least one confirmed or rejected link")):
         fit(film.truth, empty, film.labels)
     far = Corrections(np.array([0]), np.array([len(film.truth) - 1]), np.array([False]))
-    with pytest.raises(ValueError, match=re.escape("none of the corrections is about a candidate link: raise neighbours or radius")):
+    with pytest.raises(
+        ValueError, match=re.escape("none of the corrections is about a candidate link: raise neighbours, radius or max_gap")
+    ):
         fit(film.truth, far, film.labels, Settings(rounds=0))
 
 
@@ -291,16 +293,46 @@ def test_corrections_of_a_result_name_its_own_cells(tmp_path, corrected, run, mo
     assert run("track", "film.npy", "--labels", "labels.npy", "-o", "out")[0] == 0
     shutil.rmtree("out/labels.zarr", ignore_errors=True)
     table = lineage.read("out/lineages.csv")
-    before, masks = linked_before(tmp_path / "out")
+    before, masks, _ = linked_before(tmp_path / "out")
     forest = before(lineage.link(masks))
     ids = forest.detections.columns["source_id"]
     assert (ids != np.arange(len(ids))).any()
     np.testing.assert_allclose(forest.detections.position, table.detections.position[ids])
     rows = [f"{table.parent[row]},{row},1" for row in table.child_rows[:30]]
     _write(tmp_path / "c.csv", "\n".join(["source,target,right", *rows]))
-    code, said, _ = run("train", "edges", "out", "--from", "c.csv", "--film", "film.npy", "-o", "w.toml")
+    code, said, _ = run("train", "edges", "out", "--from", "c.csv", "--film", "film.npy", "-o", "w.toml", "--lineages", "fixed.csv")
     assert (code, "no candidates" in said) == (0, False)
+    fixed = lineage.read("fixed.csv")  # names each cell as the result did, for the next round
+    np.testing.assert_allclose(fixed.detections.position, table.detections.position)
+    np.testing.assert_array_equal(fixed.parent[table.child_rows[:30]], table.parent[table.child_rows[:30]])
     assert run("train", "edges", "out", "--from", "c.csv", "-o", "w.safetensors")[1].startswith("learned from 30 corrections")
     (tmp_path / "out" / "ctc" / "mask000.tif").write_bytes((tmp_path / "out" / "ctc" / "mask001.tif").read_bytes())
     code, _, said = run("train", "edges", "out", "--from", "c.csv", "-o", "x.toml")
     assert (code, said.startswith("lineage: out: its masks are not one for each cell of lineages.csv")) == (2, True)
+
+
+def test_what_corrections_cannot_say_is_said_in_their_words(tmp_path, corrected, run):
+    film, _, _, _ = corrected
+    np.save(tmp_path / "labels.npy", film.labels[:4])
+    first = len(np.unique(film.labels[0])) - 1
+    for text, says in (
+        ("source,target,right\n", "there are no corrections: give at least one confirmed or rejected link"),
+        (
+            f"source,target,right\n0,{first},1\n0,{first + 1},1\n0,{first + 2},1\n",
+            "3 daughters of the cell 0 are confirmed: a cell has at most two",
+        ),
+    ):
+        _write(tmp_path / "c.csv", text)
+        code, _, said = run("train", "edges", tmp_path / "labels.npy", "--from", tmp_path / "c.csv", "-o", tmp_path / "w.toml")
+        assert (code, says in said, said.count("\n")) == (2, True, 1), said
+    with pytest.raises(ValueError, match=r"^corrections must be a table with the columns source, target, right, not list$"):
+        lineage.fit(lineage.link(film.labels[:4]), [(1, 2, True)], film.labels[:4])
+
+
+def test_weights_that_stay_are_said_to(corrected):
+    film, _, _, _ = corrected
+    forest = lineage.link(film.labels[:5])
+    rows = forest.child_rows[:5]
+    learned = lineage.fit(forest, {"source": forest.parent[rows], "target": rows, "right": np.ones(5, int)}, film.labels[:5])
+    assert not learned.learned
+    assert "(as they were: no others are worth it)" in str(learned)

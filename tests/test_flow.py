@@ -98,6 +98,14 @@ def test_cells_that_are_stirred_are_followed_with_the_pictures_only(film):
     assert right(seeing, who) > 0.94
 
 
+def test_a_single_plane_is_seen_as_a_flat_picture_is(film):
+    pictures, labels, _ = film
+    flat, deep = (optical_flow(p[:3], Detections.from_labels(m[:3])) for p, m in ((pictures, labels), (pictures[:, None], labels[:, None])))
+    ahead = deep.ahead(Detections.from_labels(labels[:3, None]))
+    assert (ahead[:, 0] == 0).all()
+    assert np.abs(ahead[:, 1:] - flat.ahead(Detections.from_labels(labels[:3]))).mean() < 0.05 * FAST  # regions are a little smaller
+
+
 def test_strategies_see_the_pictures_that_a_benchmark_is_given(film):
     pictures, labels, who = film
     cells = Detections.from_labels(labels)

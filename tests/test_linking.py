@@ -102,6 +102,12 @@ def test_what_is_no_toml_is_refused(tmp_path):
 SETTING_ERRORS = {
     "score": ({"scores": ("distance", "colour")}, "no such score: colour; there are distance, overlap, size, intensity, shape, mothers"),
     "no score": ({"scores": ()}, "scores must include distance, but are none"),
+    "a score that is a number": (
+        {"scores": ("distance", 1)},
+        "no such score: 1; there are distance, overlap, size, intensity, shape, mothers",
+    ),
+    "a cost that is no number": ({"appear": math.nan}, "appear is a cost in nats, not nan"),
+    "a division for ever": ({"divide": -math.inf}, "divide is a cost in nats, not -inf"),
     "no distance": ({"scores": ("overlap",)}, "scores must include distance, but are overlap"),
     "neighbours": ({"neighbours": 0}, "neighbours must be at least 1, not 0"),
     "max_gap": ({"max_gap": -1}, "max_gap must be at least 0, not -1"),

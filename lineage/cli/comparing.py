@@ -51,16 +51,18 @@ def benchmark(
     from lineage.benchmarking.writing import markdown, read_rows, rows_of, write_comparison
     from lineage.provenance import fingerprint, write_json
 
-    before, labels_print = read_rows(against) if against is not None else [], fingerprint(labels)
-    if any((row.get("film") or labels_print).get("sha256") != labels_print["sha256"] for row in before):
-        raise ValueError(f"{against} is a benchmark of another film than {labels}: {before[0]['film'].get('path')}")
+    if out is not None and out.is_file():
+        raise FileExistsError(f"cannot write the folder {out}: a file has this name")
+    before = read_rows(against) if against is not None else []
+    facts: dict[str, Any] = {"film": fingerprint(labels), "truth": None if truth is None else fingerprint(truth), "seed": seed}
+    _check_same(before, facts, str(against))
     cells, known = _input(labels, truth, scale)
     wanted: list[str | tuple[str, Settings]] = [_strategy(name) for name in _names(strategies)] or [*USUAL]
     table = compare(
         cells, known, wanted, _names(stress), image=film, scale=numbers(scale) if isinstance(cells, Path) else None, time_limit=time_limit,
         seed=seed, pythons=dict(_pair(item) for item in python or ()), progress=bar,
     )  # fmt: skip
-    facts: dict[str, Any] = {"film": labels_print, "seed": seed, "cytolineage": __version__}
+    facts["cytolineage"] = __version__
     if out is not None:
         write_comparison(table, out, **facts)
     if json_to == "-":
@@ -89,6 +91,17 @@ def _input(labels: Path, truth: Path | None, scale: str | None) -> tuple[Any, An
         return labels, truth
     forest = _stretched(read(labels), numbers(scale))
     return forest.detections, forest if truth is None else _stretched(read(truth), numbers(scale))
+
+
+def _check_same(before: list[dict[str, Any]], facts: dict[str, Any], against: str) -> None:
+    """Refuse to hold a benchmark against one of another film, another truth or other lots."""
+    for row in before:
+        for name, now in facts.items():
+            then = row.get(name)
+            if name == "seed" and then is not None and then != now:
+                raise ValueError(f"{against} was made with --seed {then}: other lots say nothing, give the same one")
+            if isinstance(then, dict) and isinstance(now, dict) and then.get("sha256") != now["sha256"]:
+                raise ValueError(f"{against} is a benchmark of another {name} than {now['path']}: {then.get('path')}")
 
 
 def _stretched(forest: Forest, scale: tuple[float, ...] | None) -> Forest:

@@ -124,7 +124,7 @@ def link(
     channel: Channel = None,
     axes: Axes = None,
     holes: Holes = None,
-    truth: Annotated[Path | None, typer.Option(help="Truth to score against: lineages of any format.")] = None,
+    truth: Annotated[Path | None, typer.Option(help="Truth to score against: a file of lineages of any format.")] = None,
     distance: Distance = None,
     scale: Scale = None,
     interval: Annotated[float | None, typer.Option(help="Seconds between frames; what the file says when not given.")] = None,
@@ -161,6 +161,10 @@ def _tell(what: str) -> None:
     print(what, file=sys.stderr)
 
 
+def _many(count: int, thing: str) -> str:
+    return f"{count} {thing}{'s' * (count != 1)}"
+
+
 def _outcome(done: Any, gaps: str = "split", *, masks: bool = True, to_stderr: bool = False) -> None:  # noqa: ANN401 - a Run; its module is slow to import
     from lineage.formats.shared_masks import said
 
@@ -168,11 +172,11 @@ def _outcome(done: Any, gaps: str = "split", *, masks: bool = True, to_stderr: b
     too_many = masks and not (done.folder / "ctc").exists()
     bridged, among = int((forest.gap > 0).sum()), forest.record.get("hypotheses")
     lines = [
-        f"{int(forest.selected.sum())} cells in {forest.detections.n_frames} frame{'s' * (forest.detections.n_frames != 1)}, "
-        f"{len(forest.roots)} lineages, {len(forest.divisions)} divisions"
-        + (f", {bridged} link{'s' * (bridged != 1)} over missed frames" if bridged else ""),
+        f"{int(forest.selected.sum())} cells in {_many(forest.detections.n_frames, 'frame')}, "
+        f"{_many(len(forest.roots), 'lineage')}, {_many(len(forest.divisions), 'division')}"
+        + (f", {_many(bridged, 'link')} over missed frames" if bridged else ""),
         *([f"chosen among {among['segments']} segments where there was doubt"] if among and among["segments"] > among["chosen"] else []),
-        *([f"{together} (in the masks of ctc)"] if (together := said(forest, cut=gaps == "fill")) else []),
+        *([f"{together} (in the masks of ctc)"] if masks and (together := said(forest, cut=gaps == "fill")) else []),
         f"cost {certificate.objective:.3f} nats, lower bound {certificate.bound:.3f}, gap {certificate.gap:.2g} "
         f"({certificate.status}, {certificate.solver}{f', {certificate.seconds:.1f} s' if certificate.seconds else ''})",
         *([f"{len(forest.tracklets())} tracklets are more than ctc can hold: it is left out"] if too_many else []),

@@ -92,7 +92,7 @@ def _from_corrections(
 
     (scale, settings), (labels, film) = how, linked
     image = None if film is None else open_film(film, **settings.reading)
-    before, masks = linked_before(labels)
+    before, masks, after = linked_before(labels)
     forest = link(masks, image, scale, settings, progress=bar)
     verdicts = read_corrections(corrections, before(forest))
     if out.suffix == ".safetensors":
@@ -108,7 +108,7 @@ def _from_corrections(
     with new_file(out) as place:
         place.write_text(learned.settings.to_toml(), encoding="utf-8")
     if lineages is not None:
-        write(learned.forest, lineages, labels=masks)
+        write(after(learned.forest), lineages, labels=masks)
     print(learned)
     print(f"settings in {out}")
 
@@ -137,7 +137,12 @@ def _from_films(lessons: list[Lesson], out: Path, settings: Settings, how: tuple
     if len(sure):
         reliability_diagram(sure, right, out.with_suffix(".png"))
     print(json.dumps(table, indent=1))
-    print(f"expected calibration error {expected_error(sure, right):.4f} over {len(sure)} cells; weights in {out}")
+    error = (
+        f"expected calibration error {expected_error(sure, right):.4f} over {len(sure)} cells"
+        if len(sure)
+        else "nothing left to judge it by"
+    )
+    print(f"{error}; weights in {out}")
 
 
 def _lessons(ctc: list[Path], points: list[Path], scale: tuple[float, ...] | None) -> list[Lesson]:

@@ -50,6 +50,9 @@ class Corrections:
         if (twice := np.flatnonzero(np.diff(parents[order, 1]) == 0)).size:
             (one, child), (two, _) = parents[order][twice[0] : twice[0] + 2].tolist()
             raise ValueError(f"two parents of the cell {child} are confirmed, {one} and {two}: keep one")
+        mothers, children = np.unique(parents[:, 0], return_counts=True)
+        if (many := np.flatnonzero(children > 2)).size:
+            raise ValueError(f"{children[many[0]]} daughters of the cell {mothers[many[0]]} are confirmed: a cell has at most two")
 
     def __len__(self) -> int:
         return len(self.right)
@@ -95,6 +98,8 @@ def of_table(table: Mapping[str, Any], forest: Forest) -> Corrections:
     Raises:
         ValueError: As ``read_corrections``.
     """
+    if not hasattr(table, "keys"):
+        raise ValueError(f"corrections must be a table with the columns {', '.join(BY_ID)}, right, not {type(table).__name__}")
     names = list(table)
     if "right" not in names or not (set(BY_ID) <= set(names) or set(BY_LABEL) <= set(names)):
         either = f"{', '.join(BY_ID)}, right or {', '.join(BY_LABEL)}, right"
@@ -114,6 +119,8 @@ def of_table(table: Mapping[str, Any], forest: Forest) -> Corrections:
 
 def _rows_of_ids(given: Any, ids: IntArray, forest: Forest, name: str) -> IntArray:  # noqa: ANN401 - whatever the table holds
     """Rows of the detections with these ids; ids are those of ``lineages.csv``: rows, or the column ``source_id``."""
+    if not len(given):
+        return np.zeros(0, np.int64)
     if np.asarray(given).dtype.kind not in "iuf":
         raise ValueError(f"{name} must be numbers of cells, but holds {next(text for text in given if not str(text).isdigit())!r}")
     rows = np.arange(len(forest)) if len(ids) == len(forest) else ids

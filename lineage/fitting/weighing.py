@@ -42,6 +42,7 @@ MARGIN = 2.0  # nats
 ROUNDS, PLANES, GOOD = 5, 30, 0.01
 STEPS = (1.0, 0.5, 0.25)  # of the way to the weights that were learned
 LEAST = 1.5  # links that must be expected to be righted before weights are believed: the best of a few trials is luck in part
+_FARTHER = "neighbours, radius or max_gap"
 FORCED = 1e3  # nats that a confirmed link is worth where it cannot be pinned
 
 
@@ -56,6 +57,7 @@ class Fit:
         before, after: Part of the corrections that the film's own model, and the learned weights, get right by themselves.
         strangers: Corrections about links that are no candidates: too far apart to be considered.
         changed: Links that are in one of the two forests only; the corrections themselves not counted.
+        learned: Whether the weights are others than before.
     """
 
     weights: Weights
@@ -65,16 +67,18 @@ class Fit:
     after: float
     strangers: int
     changed: int
+    learned: bool = True
 
     def __str__(self) -> str:
         moved = ", ".join(f"{name} {getattr(self.weights, name):.2f}" for name in NAMES)
+        kept = "" if self.learned else " (as they were: no others are worth it)"
         lines = [
             f"corrections followed without being told: {self.before:.1%} before, {self.after:.1%} after",
-            f"weights: {moved}",
+            f"weights: {moved}{kept}",
             f"{self.changed} other links changed",
         ]
         if self.strangers:
-            lines.append(f"{self.strangers} corrections are about links that are no candidates: raise neighbours or radius")
+            lines.append(f"{self.strangers} corrections are about links that are no candidates: raise {_FARTHER}")
         return "\n".join(lines)
 
 
@@ -120,6 +124,7 @@ def fit(
         after=best.follows,
         strangers=int((~known.among(first.film.graph)[1]).sum()),
         changed=int((told.parent != first.film.forest.parent)[others].sum()),
+        learned=best.settings.weights != first.settings.weights,
     )
 
 
@@ -172,7 +177,7 @@ class _Task:
         """The corrections that are about candidate links."""
         link, there = known.among(film.graph)
         if not there.any():
-            raise ValueError("none of the corrections is about a candidate link: raise neighbours or radius")
+            raise ValueError(f"none of the corrections is about a candidate link: raise {_FARTHER}")
         return cls(film, settings, link[there], known.right[there])
 
     @property

@@ -131,7 +131,11 @@ class _Sight:
         from skimage.measure import block_reduce
         from skimage.registration import optical_flow_ilk
 
-        moved = optical_flow_ilk(self.picture(t), self.picture(t + 1), radius=_RADIUS, num_warp=_WARPS, dtype=np.float32)
+        one, two = self.picture(t), self.picture(t + 1)
+        thick = [axis for axis, side in enumerate(one.shape) if side > 1]  # no gradient is seen along the others
+        moved = np.zeros((one.ndim, *one.shape), np.float32)
+        flat = optical_flow_ilk(one.squeeze(), two.squeeze(), radius=_RADIUS, num_warp=_WARPS, dtype=np.float32)
+        moved[thick] = flat.reshape(len(thick), *one.shape)
         rest = [(0, -size % side) for size, side in zip(moved.shape[1:], self.region, strict=True)]
         whole = np.pad(moved, [(0, 0), *rest], mode="edge")
         middle = block_reduce(whole, (1, *self.region), np.median)

@@ -274,7 +274,7 @@ def shared(doubled: Doubled, forest: Forest, before: Forest, model: FilmModel, *
     holds = 1 + np.isin(origin, masks[both])
     parent = number[forest.parent[rows]]
     columns: dict[str, Array] = {name: column[origin] for name, column in cells.columns.items()} | {SHARED: holds}
-    if CONFIDENCE in columns:  # it speaks of links as they were
+    if CONFIDENCE in columns:  # it speaks of links as they were; of those to and from masks of two cells nothing is known
         same = np.where(parent >= 0, origin[parent], -1) == before.parent[origin]
         same &= (holds == 1) & (holds[parent] == 1)
         columns[CONFIDENCE] = np.where(same, columns[CONFIDENCE], np.nan)
