@@ -138,9 +138,18 @@ class Film(Sequence[Pair]):
     def __getitem__(self, index: int) -> Pair:  # type: ignore[override]
         """Read one pair: picture ([C,] [Z,] Y, X) and int32 labels ([Z,] Y, X) of a frame, or of a block of it."""
         t, k = (self.rows or ())[index]
+        return _part(self.images, t, self.blocks[k]), self.labelled(index)
+
+    def labelled(self, row: int) -> IntArray:
+        """Read the labels of one pair alone.
+
+        Args:
+            row: row number.
+        """
+        t, k = (self.rows or ())[row]
         place = self.blocks[k]
-        labels = whole_labels(_part(self.labels, t, place), self.place(index), binary=self.binary)
-        return _part(self.images, t, place), unknown_rim(labels, self.rim, place=place, sides=tuple(self.labels.shape[1:]))
+        labels = whole_labels(_part(self.labels, t, place), self.place(row), binary=self.binary)
+        return unknown_rim(labels, self.rim, place=place, sides=tuple(self.labels.shape[1:]))
 
     def place(self, row: int) -> str:
         """Where a picture is, for messages: the number of its frame, and of its block where it has several, and the film."""

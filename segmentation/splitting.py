@@ -1,6 +1,7 @@
 """Splitting: which labelled pictures are learned from, which choose, and which are only judged."""
 
 import hashlib
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -45,8 +46,8 @@ def split(folder: str | Path, validation: float | int | None = None, *, gold: bo
             A share below 1: so many pictures by the hash of their names, so that one stays where it is when others come or go;
             of a film the last frames, since neighbours are too much alike. 0: none.
             A whole number n of at least 2: every n-th picture.
-            Of frames in blocks (see `segmentation.sources.Film`) each block is a picture; at most `LOOKED_AT` are for validation, and
-            so many for the test.
+            Of frames in blocks (see `segmentation.sources.Film`) each block is a picture; at most `LOOKED_AT` with cells are for validation,
+            and so many for the test.
         gold: learn from gold cells where a Challenge sequence has them beside silver ones; the other parts stay as they are.
 
     Raises:
@@ -65,10 +66,15 @@ def split(folder: str | Path, validation: float | int | None = None, *, gold: bo
 
 
 def _some(files: Files | Film) -> Files | Film:
-    """As many as can be judged in reasonable time: of a film in blocks, a few dozen from everywhere."""
-    if not isinstance(files, Film) or len(files.blocks) == 1 or len(files) <= LOOKED_AT:
+    """As many as can be judged in reasonable time: of a film in blocks, a few dozen from everywhere that hold cells.
+
+    Of a block without any nothing is to be judged: brought to its range by itself, the noise in it looks like cells.
+    """
+    if not isinstance(files, Film) or len(files.blocks) == 1:
         return files
-    return files.only(sorted(np.random.default_rng(0).choice(len(files), LOOKED_AT, replace=False).tolist()))
+    order = np.random.default_rng(0).permutation(len(files))[: 10 * LOOKED_AT].tolist()
+    some = itertools.islice((row for row in order if (files.labelled(row) > 0).any()), LOOKED_AT)
+    return files.only(sorted(some) or sorted(order[:LOOKED_AT]))
 
 
 def judged_later(parts: Sequence[Split], decoder: Decoder, channels: int) -> list[Pair]:

@@ -275,6 +275,7 @@ def test_an_ome_zarr_is_read_block_by_block(small_blocks, tmp_path):
 
 def test_blocks_of_one_large_frame_are_split_like_frames(small_blocks, monkeypatch, tmp_path):
     images, labels = film((1, 80, 60))
+    labels[:] = 1
     for name, array in (("images", images), ("labels", labels)):
         np.save(tmp_path / f"{name}.npy", array)
     part = split(tmp_path)
@@ -283,3 +284,8 @@ def test_blocks_of_one_large_frame_are_split_like_frames(small_blocks, monkeypat
     monkeypatch.setattr(splitting, "LOOKED_AT", 3)
     few = split(tmp_path, 0.5)
     assert len(few.validation) == 3 and len(few.train) == len(split(tmp_path, 0.5).train)
+    labels[:, 45:] = 0  # only blocks with cells are judged, if there are any
+    np.save(tmp_path / "labels.npy", labels)
+    assert all((found > 0).any() for _, found in split(tmp_path, 0.5).validation)
+    np.save(tmp_path / "labels.npy", np.where(labels > 0, 0, 0))
+    assert len(split(tmp_path, 0.5).validation) == 3
