@@ -46,7 +46,7 @@ def split(folder: str | Path, validation: float | int | None = None, *, gold: bo
             A share below 1: so many pictures by the hash of their names, so that one stays where it is when others come or go;
             of a film the last frames, since neighbours are too much alike. 0: none.
             A whole number n of at least 2: every n-th picture.
-            Of frames in blocks (see `segmentation.sources.Film`) each block is a picture; at most `LOOKED_AT` with cells are for validation,
+            Of frames in blocks (see `segmentation.sources.Film`) each block is a picture; at most `LOOKED_AT` with cells validate,
             and so many for the test.
         gold: learn from gold cells where a Challenge sequence has them beside silver ones; the other parts stay as they are.
 
