@@ -80,7 +80,7 @@ class Schedule:
         """Learning rate when this share of the training is done."""
         if part < self.warm:
             return self.rate * max(part / self.warm, 0.01)
-        return self.rate * 0.5 * float(1 + np.cos(np.pi * (part - self.warm) / (1 - self.warm)))
+        return self.rate * 0.5 * float(1 + np.cos(np.pi * (part - self.warm) / max(1 - self.warm, 1e-9)))
 
 
 @dataclass(frozen=True)

@@ -66,6 +66,10 @@ class Feed:
             raise ValueError(
                 f"count is {self.count}, side {self.side}, keep {self.keep} and memory {self.memory}: give integers of at least 1"
             )
+        if self.seed < 0:
+            raise ValueError(f"seed is {self.seed}: give a whole number of at least 0")
+        if not all(0 <= weight < np.inf for weight in self.weights or ()):
+            raise ValueError(f"weights are {tuple(self.weights or ())}: give finite numbers of at least 0")
         if not 0 <= self.foreground <= 1:
             raise ValueError(f"foreground is {self.foreground}: give a share in 0..1")
 
@@ -107,6 +111,8 @@ class Sampler:
     _found: list[tuple[int, int]] = field(default_factory=list, repr=False)
 
     def __post_init__(self) -> None:
+        if any(isinstance(source, tuple) for source in self.sources):
+            raise ValueError("sources are pairs of pictures and labels, but must be collections of such pairs: give [pairs]")
         if not self.sources or not all(len(s) for s in self.sources):
             raise ValueError(f"sources have {[len(s) for s in self.sources]} pairs: give at least one, none empty")
         weights, n = self.feed.weights, len(self.sources)

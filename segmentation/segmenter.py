@@ -1,7 +1,7 @@
 """The Segmenter: normalisation, network and decoder in one value that can be trained, saved and used (needs torch)."""
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -18,7 +18,7 @@ from segmentation.fit import Progress, Schedule, fit, silent
 from segmentation.hypotheses.finding import KEY as CALIBRATION
 from segmentation.looking import are_pairs, average, directions_of
 from segmentation.normalise import Percentiles, check_finite, is_constant
-from segmentation.patches import FEED, Feed, Pair, Sampler, batches
+from segmentation.patches import FEED, Feed, Pair, Sampler, batches, check_pair
 from segmentation.tiles import TILE, predict
 from segmentation.tuning import judged, tuned, worth
 from segmentation.unet import UNet, UNetConfig, trim
@@ -108,7 +108,7 @@ class Segmenter:
         fade: float = 1.0,
         decoder: Decoder | None = None,
         inputs: int | None = None,
-        folder: Path | None = None,
+        folder: str | Path | None = None,
         progress: Progress = silent,
         resume: bool = False,
     ) -> "Segmenter":
@@ -140,9 +140,11 @@ class Segmenter:
         known = {name: fact for name, fact in self.about.items() if name != CALIBRATION}  # other weights err differently
         config, learner = network.config, replace(self, network=network, decoder=wanted, about=known)
         check_size(feed, config)
-        sampler = Sampler(sources, self.normalise, feed, channels=config.inputs, check=getattr(wanted, "check", None))
+        check = getattr(wanted, "check", None)
+        _check_validation(validation, config.inputs, check)
+        sampler = Sampler(sources, self.normalise, feed, channels=config.inputs, check=check)
 
-        last = copy.deepcopy(network)
+        folder, last = None if folder is None else Path(folder), copy.deepcopy(network)
 
         def score(seen: Any) -> float:  # noqa: ANN401 - a network
             return judge(replace(learner, network=seen).predict, wanted, validation, folder)
@@ -263,7 +265,7 @@ class Segmenter:
     def _channels(self, image: AnyArray) -> AnyArray:
         """The image as (C, [Z,] Y, X), refused when the network cannot take it."""
         image, config = np.asarray(image), self.network.config
-        channels = image[None] if config.inputs == 1 else image
+        channels = image[None] if image.ndim == config.dims and config.inputs == 1 else image
         if channels.ndim != config.dims + 1 or channels.shape[0] != config.inputs:
             axes = "(Y, X)" if config.dims == 2 else "(Z, Y, X)"
             wanted = f"one {axes} picture" if config.inputs == 1 else f"{config.inputs} channels ahead of {axes}"
@@ -271,6 +273,16 @@ class Segmenter:
             raise ValueError(f"image has shape {image.shape}: this segmenter takes {wanted}; {advice}")
         check_finite(image)
         return channels
+
+
+def _check_validation(pairs: Sequence[Pair], channels: int, check: Callable[[IntArray], object] | None) -> None:
+    """Say what is wrong with pictures for validation now, not when all is learned."""
+    for row, (image, labels) in enumerate(pairs):
+        where = f"validation pair {row}"
+        try:
+            check_finite(check_pair(image, labels, where=where, channels=channels, check=check))
+        except ValueError as error:
+            raise ValueError(str(error) if str(error).startswith(where) else f"{where}: {error}") from None
 
 
 def load(name: str | Path = "nuclei-2d", *, device: str = "auto") -> Segmenter:

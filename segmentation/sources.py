@@ -54,6 +54,7 @@ class Files(Sequence[Pair]):
         image, labels = _read(self.images[index]), _read(self.labels[index])
         if image.ndim == labels.ndim + 1 and image.shape[:-1] == labels.shape:  # colours last, as in photographs
             image = np.moveaxis(image, -1, 0)
+        image = _without_channel(image, labels)
         if image.shape[-labels.ndim :] != labels.shape or image.ndim > labels.ndim + 1:
             raise ValueError(
                 f"{self.images[index]} has shape {image.shape} but {self.labels[index]} has {labels.shape}: "
@@ -138,7 +139,8 @@ class Film(Sequence[Pair]):
     def __getitem__(self, index: int) -> Pair:  # type: ignore[override]
         """Read one pair: picture ([C,] [Z,] Y, X) and int32 labels ([Z,] Y, X) of a frame, or of a block of it."""
         t, k = (self.rows or ())[index]
-        return _part(self.images, t, self.blocks[k]), self.labelled(index)
+        labels = self.labelled(index)
+        return _without_channel(_part(self.images, t, self.blocks[k]), labels), labels
 
     def labelled(self, row: int) -> IntArray:
         """Read the labels of one pair alone.
@@ -271,12 +273,16 @@ def whole_labels(labels: AnyArray, where: str, *, binary: bool = False) -> IntAr
         return labels.astype(np.int32)
     if labels.dtype == bool:
         raise ValueError(f"{where} has labels that are only true or false: give each cell a number of its own")
+    if labels.dtype == np.uint8 and not binary and labels.size and labels.max() == 255 and not ((labels > 0) & (labels < 255)).any():
+        raise ValueError(f"{where} has labels that are only 0 and 255: give each cell a number of its own")
     whole = np.issubdtype(labels.dtype, np.integer)
     if not whole and not (np.issubdtype(labels.dtype, np.floating) and np.isfinite(labels).all() and (labels == np.rint(labels)).all()):
         raise ValueError(f"{where} has {labels.dtype} labels that are no whole numbers: give each cell a whole number, 0 for background")
     if labels.size and labels.max() > np.iinfo(np.int32).max:
         values, rows = np.unique(labels, return_inverse=True)
         labels = (rows - np.searchsorted(values, 0)).reshape(labels.shape)
+    if labels.size and labels.min() < -1:
+        labels = np.maximum(labels, -1)
     whole_numbers: IntArray = labels.astype(np.int32, copy=False)
     return np.minimum(whole_numbers, 1) if binary else whole_numbers
 
@@ -355,6 +361,11 @@ class _Frames:
         index = {"t": t} | {axis: 0 for axis, n in zip(self.axes, self.array.shape, strict=True) if axis in "cz" and n == 1}
         index |= dict(zip(spatial, place[1:], strict=False))  # after the ellipsis
         return np.asarray(self.array[tuple(index.get(axis, slice(None)) for axis in self.axes)])
+
+
+def _without_channel(image: AnyArray, labels: IntArray) -> AnyArray:
+    """The picture without its axis of channels where it has one channel only."""
+    return image[0] if image.ndim == labels.ndim + 1 and image.shape[0] == 1 else image
 
 
 def _part(array: Any, t: int, place: Sequence[slice]) -> AnyArray:  # noqa: ANN401 - an array of any library

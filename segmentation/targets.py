@@ -9,6 +9,16 @@ from segmentation.arrays import AnyArray, BoolArray, FloatArray, IntArray
 from segmentation.flooding import distance_inside, neighbours
 
 
+def relative(spacing: Sequence[float]) -> tuple[float, ...]:
+    """Sizes of a pixel in units of the smallest, so that no distance depends on the unit; as they are where they are not positive.
+
+    Args:
+        spacing: size of a pixel along each axis, in any unit.
+    """
+    least = min(spacing, default=1.0)
+    return tuple(float(size / least) if least > 0 else float(size) for size in spacing)
+
+
 def targets(labels: IntArray, spacing: Sequence[float] | None = None) -> FloatArray:
     """Turn a label picture into foreground, boundary and distance.
 
@@ -17,7 +27,7 @@ def targets(labels: IntArray, spacing: Sequence[float] | None = None) -> FloatAr
 
     Args:
         labels: ([Z,] Y, X); > 0 cells, 0 background, < 0 unknown.
-        spacing: size of a pixel along each axis, in any unit; default ones.
+        spacing: size of a pixel along each axis, as parts of the smallest (`relative`); default ones.
 
     Returns:
         float32 (3, [Z,] Y, X) in 0..1, and -1 in every channel where the label is unknown.
@@ -61,7 +71,7 @@ def depth(labels: IntArray, spacing: Sequence[float] | None = None) -> FloatArra
 
     Args:
         labels: ([Z,] Y, X).
-        spacing: size of a pixel along each axis, in any unit; default ones.
+        spacing: size of a pixel along each axis, as parts of the smallest (`relative`); default ones.
 
     Returns:
         float32 in 0..1, same shape.
@@ -117,7 +127,7 @@ def centre_and_depth(labels: IntArray, spacing: Sequence[float] | None = None) -
 
     Args:
         labels: ([Z,] Y, X); cells > 0.
-        spacing: size of a pixel along each axis, in any unit; default ones.
+        spacing: size of a pixel along each axis, as parts of the smallest (`relative`); default ones.
 
     Returns:
         float32 (2, [Z,] Y, X), 0..1, 0 outside cells.

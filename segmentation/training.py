@@ -119,7 +119,7 @@ def train_segmentation(  # noqa: PLR0913 (keyword-only)
         The scores, as in the JSON file.
     """
     output, log = Path(output), Path(output).with_suffix(".log")
-    _check_request(folders, output, decoder, log=log if resume else None)
+    _check_request(folders, output, decoder, log=log if resume else None, freeze=freeze, init=init)
     parts = parts_of(folders, validation, gold=gold, binary=_is_binary(decoder))
     shape = _fitting(config or CONFIG, parts[0].train)
     feed, wanted = _thick(feed, scale, shape.dims), usual(decoder, shape.dims) if isinstance(decoder, str) else decoder
@@ -263,7 +263,15 @@ def _first_channel(image: AnyArray, labels: IntArray) -> AnyArray:
     return image[0] if image.ndim > labels.ndim else image
 
 
-def _check_request(folders: Sequence[str | Path], output: Path, decoder: str | Decoder | None, *, log: Path | None) -> None:
+def _check_request(
+    folders: Sequence[str | Path],
+    output: Path,
+    decoder: str | Decoder | None,
+    *,
+    log: Path | None,
+    freeze: Freeze,
+    init: str | Path | None,
+) -> None:
     """Refuse at the start what would fail at the end."""
     if not folders:
         raise ValueError("no folder to learn from: give at least one folder of labelled pictures")
@@ -271,6 +279,8 @@ def _check_request(folders: Sequence[str | Path], output: Path, decoder: str | D
         raise ValueError(f"{output} cannot be written: give a .safetensors file in a folder that exists")
     if isinstance(decoder, str):
         decoder_named(decoder)
+    if freeze and init is None:
+        raise ValueError(f"freeze is {freeze!r}, but new weights know nothing worth keeping: give init, or leave freeze out")
     if log is not None and not (log / RESUME).is_file():
         raise ValueError(f"there is nothing to resume: {log / RESUME} is not there; begin anew, without resume")
 

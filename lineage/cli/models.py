@@ -78,11 +78,10 @@ def import_model(
     ] = "",
 ) -> None:
     """Bring the model of a package into a weights file of this program, which is a U-Net and may be trained further."""
-    from segmentation.decoders import decoder_named
     from segmentation.modelzoo import read_package
     from segmentation.modelzoo.telling import save_imported, told
 
-    model = read_package(package, decoder=decoder_named(decoder) if decoder else None, device="cpu")
+    model = read_package(package, decoder=decoder or None, device="cpu")
     save_imported(model, out, package)
     print("\n".join(f"{key}: {value}" for key, value in told(model).items()))
     print(f"written: {out}")

@@ -21,6 +21,14 @@ ClassNames = Annotated[
     str | None,
     typer.Option(help="Learn classes of pixels, not cells: names such as background,nucleus,membrane, for the labels 0, 1, 2, ..."),
 ]
+Punish = Annotated[str | None, typer.Option(help="Of --classes: entropy, dice, focal, entropy+dice (when not given) or focal+dice.")]
+Init = Annotated[str | None, typer.Option(help="Weights to go on from: a shipped name, a weights file, a package, a state dict.")]
+Freeze = Annotated[str, typer.Option(help="What of --init stays as it is: encoder, decoder, 'all but head', down.0 or so, or a number.")]
+PixelSize = Annotated[str | None, typer.Option(help="Size of a pixel along z,y,x, for planes that lie far apart, such as 2.0,0.5,0.5.")]
+Validation = Annotated[str | None, typer.Option(help="Pictures for validation: a share such as 0.2, every n-th such as 5, or a folder.")]
+Narrow = Annotated[
+    float | None, typer.Option(help="How much more the ground between touching cells counts, such as 5; boundary decoder only.")
+]
 Patience = Annotated[int | None, typer.Option(help="Stop when so many validations in a row have not been better than the best one.")]
 
 
@@ -30,17 +38,13 @@ def train_segmentation(
     out: Annotated[Path, typer.Option("--out", "-o", help="Weights file, .safetensors.")] = Path("model.safetensors"),
     decoder: Method = None,
     classes: ClassNames = None,
-    punish: Annotated[str, typer.Option(help="Of --classes: entropy, dice, focal, entropy+dice or focal+dice.")] = "entropy+dice",
+    punish: Punish = None,
     balanced: Annotated[bool, typer.Option("--balanced", help="Of --classes: rare classes count more.")] = False,
-    init: Annotated[str | None, typer.Option(help="Weights to go on from: a shipped name, a weights file, a bioimage.io package.")] = None,
-    freeze: Annotated[
-        str, typer.Option(help="What of --init stays as it is: encoder, decoder, 'all but head', or a number of blocks.")
-    ] = "",
+    init: Init = None,
+    freeze: Freeze = "",
     minutes: Annotated[float, typer.Option(help="How long to train at most.")] = 30.0,
     steps: Annotated[int, typer.Option(help="How many batches to learn from at most.")] = 100_000,
-    validation: Annotated[
-        str | None, typer.Option(help="Pictures for validation: a share such as 0.2, every n-th such as 5, or a folder.")
-    ] = None,
+    validation: Validation = None,
     gold: Annotated[bool, typer.Option("--gold", help="Of a Challenge sequence: lay the gold cells over the silver ones.")] = False,
     count: Annotated[int, typer.Option(help="Patches in a batch.")] = 10,
     side: Annotated[str | None, typer.Option(help="Side of a patch, pixels, or one each along z,y,x; 160 in 2D and 48 in 3D.")] = None,
@@ -48,12 +52,8 @@ def train_segmentation(
     width: Annotated[int | None, typer.Option(help="Features of a new network on its finest level; 16 when not given.")] = None,
     depth: Annotated[int | None, typer.Option(help="How often a new network halves the picture; 4 when not given.")] = None,
     flat: Annotated[int, typer.Option(help="In 3D: how many of the first halvings leave the z axis alone.")] = 0,
-    scale: Annotated[
-        str | None, typer.Option(help="Size of a pixel along z,y,x, for planes that lie far apart, such as 2.0,0.5,0.5.")
-    ] = None,
-    narrow: Annotated[
-        float | None, typer.Option(help="How much more the ground between touching cells counts, such as 5; boundary decoder only.")
-    ] = None,
+    scale: PixelSize = None,
+    narrow: Narrow = None,
     rate: Annotated[float | None, typer.Option(help="Highest learning rate; 2e-3, or 1e-3 with --init, when not given.")] = None,
     seed: Annotated[int, typer.Option(help="Another seed, another model.")] = 0,
     half: Annotated[bool | None, typer.Option("--half/--no-half", help="16-bit floats; on a GPU when not given.")] = None,
@@ -70,12 +70,17 @@ def train_segmentation(
     feed = Feed(count=count, side=_side(side), weights=shares, seed=seed)
     limits: dict[str, Any] = {"minutes": minutes, "steps": steps, "validation": validation, "gold": gold, "patience": patience}
     how: dict[str, Any] = {"feed": feed, "half": half, "device": device, "resume": resume, "progress": bar}
-    how |= {"config": _network(width, depth, flat), "decoder": _method(decoder, classes, punish, folders if balanced else None)}
+    how |= {
+        "config": _network(width, depth, flat),
+        "decoder": _method(decoder, classes, punish, (folders, validation) if balanced else None),
+    }
     try:
         table = train(folders, out, init=init, freeze=freeze, narrow=narrow, rate=rate, scale=numbers(scale), **limits, **how)
     except KeyboardInterrupt as stop:
         typer.echo(f"lineage: {stop or 'interrupted; nothing was half-written'}", err=True)
         raise typer.Exit(130) from None
+    if not table:
+        typer.echo("lineage: no picture was left for validation or test: thresholds are as they were, and nothing is scored", err=True)
     print(json.dumps(finite(table), indent=1))
 
 
@@ -98,9 +103,11 @@ def _network(width: int | None, depth: int | None, flat: int) -> Any:  # noqa: A
     return UNetConfig(dims=3 if flat else 2, width=16 if width is None else width, depth=halvings, pooling=pooling)
 
 
-def _method(decoder: str | None, classes: str | None, punish: str, balanced: list[Path] | None) -> Any:  # noqa: ANN401 - a decoder
+def _method(decoder: str | None, classes: str | None, punish: str | None, balanced: tuple[list[Path], str | None] | None) -> Any:  # noqa: ANN401 - a decoder
     """The method that is asked for: a name, or classes, weighted by how rare they are in some folders."""
     if classes is None:
+        if punish is not None:
+            raise ValueError("--punish is for --classes: name the classes, such as background,nucleus,membrane")
         if balanced is not None:
             raise ValueError("--balanced is for --classes: name the classes, such as background,nucleus,membrane")
         return decoder
@@ -109,10 +116,10 @@ def _method(decoder: str | None, classes: str | None, punish: str, balanced: lis
     from segmentation.decoders.classes import Classes
     from segmentation.splitting import parts_of
 
-    method = Classes(tuple(name.strip() for name in classes.split(",")), punish=punish)
+    method = Classes(tuple(name.strip() for name in classes.split(",")), punish=punish or "entropy+dice")
     if balanced is None:
         return method
-    parts = parts_of(balanced, None, binary=len(method.names) == 2)
+    parts = parts_of(*balanced, binary=len(method.names) == 2)
     return method.balanced(labels for part in parts for _, labels in part.train)
 
 

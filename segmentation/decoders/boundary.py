@@ -11,7 +11,7 @@ from segmentation.arrays import BoolArray, FloatArray, IntArray
 from segmentation.decoders.interface import Grid
 from segmentation.flooding import drop_small, drop_unsure, flood_without_small, parts, with_seedless
 from segmentation.losses import bce, soft_dice
-from segmentation.targets import narrowness, targets
+from segmentation.targets import narrowness, relative, targets
 
 CLOSE = (0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75)
 
@@ -58,7 +58,7 @@ class Boundary:
     def __post_init__(self) -> None:
         object.__setattr__(self, "levels", tuple(sorted(self.levels)))  # a list when it comes from a file
         if self.spacing is not None:
-            object.__setattr__(self, "spacing", tuple(float(s) for s in self.spacing))
+            object.__setattr__(self, "spacing", relative(self.spacing))
         if not 0 <= self.sure < 1 or not all(s > 0 for s in self.spacing or ()):
             raise ValueError(f"sure is {self.sure} and spacing {self.spacing}: give sure in 0..1, without 1, and positive sizes or None")
         if not (0 <= self.rise < 1 and 0 <= self.narrow < np.inf and 0 < self.reach < np.inf):

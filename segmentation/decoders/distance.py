@@ -12,7 +12,7 @@ from segmentation.arrays import FloatArray, IntArray
 from segmentation.decoders.interface import Grid
 from segmentation.flooding import distance_inside, drop_small, flood_without_small, parts, with_seedless
 from segmentation.losses import BCEDice
-from segmentation.targets import centre_and_depth, foreground
+from segmentation.targets import centre_and_depth, foreground, relative
 
 SLOPE = 1e-4  # rise per pixel away from the seeds: on a plateau the nearest seed wins, whatever the order in which pixels are flooded
 
@@ -54,7 +54,7 @@ class Distance:
 
     def __post_init__(self) -> None:
         if self.spacing is not None:
-            object.__setattr__(self, "spacing", tuple(float(s) for s in self.spacing))  # a list when it comes from a file
+            object.__setattr__(self, "spacing", relative(self.spacing))  # a list when it comes from a file
         if not all(0 <= value < 1 for value in (self.centre, self.deep, self.mask)):
             raise ValueError(f"thresholds are centre {self.centre}, deep {self.deep}, mask {self.mask}: give numbers in 0..1, without 1")
         if self.smooth < 0 or not all(s > 0 for s in self.spacing or ()):

@@ -103,9 +103,9 @@ def hypotheses(model: Model, image: AnyArray, *, views: bool = False, others: Se
     image = np.asarray(image)
     channels = tuple(model.decoder.channels)
     _channel(channels, "foreground", model.decoder)
-    if is_constant(image):
-        return Segments.of_labels(np.zeros(image.shape, np.int32))
     said = np.asarray(model.probabilities(image))
+    if all(is_constant(channel) for channel in image.reshape(-1, *said.shape[1:])):
+        return Segments.of_labels(np.zeros(said.shape[1:], np.int32))
     labels = [model.decoder(said)]
     spatial = range(image.ndim - labels[0].ndim, image.ndim) if views else ()
     for axis in spatial:

@@ -13,7 +13,7 @@ from torch import nn
 
 from segmentation.arrays import AnyArray
 from segmentation.checkpoints import check_numbers, fill, read_tensors
-from segmentation.decoders import Decoder
+from segmentation.decoders import Decoder, usual
 from segmentation.decoders.boundary import Boundary
 from segmentation.modelzoo.archive import Package, open_package
 from segmentation.modelzoo.description import Description, File, read_description
@@ -44,7 +44,7 @@ def load(name: str | Path = "nuclei-2d", *, device: str = "auto") -> Segmenter:
     return load_segmenter(name, device=device)
 
 
-def read_package(path: str | Path, *, decoder: Decoder | None = None, device: str = "auto") -> Segmenter:
+def read_package(path: str | Path, *, decoder: Decoder | str | None = None, device: str = "auto") -> Segmenter:
     """Read a model package (bioimage.io model description): an archive or a folder.
 
     A package that `write_package` made gives back the whole pipeline. Of others, the state dict is taken where it fits a U-Net of
@@ -53,24 +53,35 @@ def read_package(path: str | Path, *, decoder: Decoder | None = None, device: st
 
     Args:
         path: zip archive, folder, or the rdf.yaml in a folder.
-        decoder: finds cells in what the network answers; None: chosen by the names of its channels.
+        decoder: finds cells in what the network answers, or its name; None: chosen by the names of its channels. A name leaves the
+            thresholds of a decoder of this name as they are in the package.
         device: "auto", "cpu" or "cuda".
 
     Raises:
         ValueError: no package, a damaged or changed one, or a model of a kind that is not used here; in one line.
     """
     package = open_package(path)
+    try:
+        return _read(package, decoder, device, Path(path).name)
+    except (TypeError, KeyError, IndexError, AttributeError) as error:
+        what = " ".join(str(error).split())[:120]
+        raise ValueError(f"{package.path}: {package.description} cannot be understood ({type(error).__name__}: {what})") from None
+
+
+def _read(package: Package, decoder: Decoder | str | None, device: str, file_name: str) -> Segmenter:
+    """The model of a package that is open."""
     said = read_description(package)
     if said.ours:
         model = _own(package, said, device)
-        return model if decoder is None else replace(model, decoder=decoder)
+        return model if decoder is None else _redecoded(model, decoder, str(package.path))
+    decoder = usual(decoder, len(said.picture.space)) if isinstance(decoder, str) else decoder
     try:
         wanted, picks = understood(said.answer.channels, decoder)
     except ValueError as error:
         raise ValueError(f"{package.path}: {error}") from None
     if len(said.picture.channels) > 1 and (joining := said.picture.steps.joining):
         raise ValueError(f"{package.path}: the preprocessing {joining[0]} does not treat every channel for itself: it is not used here")
-    about = {"package": Path(path).name, "name": said.name}
+    about = {"package": file_name, "name": said.name}
     found = _from_state(package, said) if "pytorch_state_dict" in said.weights else None
     if found is not None:
         network, finished = found
@@ -89,6 +100,18 @@ def read_package(path: str | Path, *, decoder: Decoder | None = None, device: st
     kinds = ", ".join(said.weights) or "none"
     reason = ", and its state dict is not that of a U-Net of ours with a verifiable example" if "pytorch_state_dict" in said.weights else ""
     raise ValueError(f"{package.path} has weights of the kinds {kinds}{reason}: pytorch_state_dict or torchscript is wanted")
+
+
+def _redecoded(model: Segmenter, decoder: Decoder | str, where: str) -> Segmenter:
+    """A model with another decoder, if that asks for what its network says; with its own, if only the name of that is given."""
+    if isinstance(decoder, str):
+        decoder = usual(decoder, model.network.config.dims)
+        if type(decoder) is type(model.decoder):
+            return model
+    if decoder.channels != model.decoder.channels:
+        asked, there = ", ".join(decoder.channels[:6]), ", ".join(model.decoder.channels[:6])
+        raise ValueError(f"{where}: {type(decoder).__name__} asks for {asked}, but the network says {there}: leave the decoder out")
+    return replace(model, decoder=decoder)
 
 
 def _own(package: Package, said: Description, device: str) -> Segmenter:

@@ -145,8 +145,9 @@ def _example(image: AnyArray, config: UNetConfig) -> FloatArray:
     check_finite(image)
     image = image[None] if image.ndim == config.dims else image
     if image.ndim != config.dims + 1 or image.shape[0] != config.inputs or 0 in image.shape:
-        wanted = "([Z,] Y, X)"[1 if config.dims == 3 else 0 :]
-        raise ValueError(f"test_image has shape {image.shape}: the network takes {config.inputs} channel(s) and {wanted} pixels")
+        axes = f"{'Z, ' * (config.dims == 3)}Y, X)"
+        wanted = f"({axes}" if config.inputs == 1 else f"(C, {axes} with {config.inputs} channels"
+        raise ValueError(f"test_image has shape {image.shape}: the network takes {wanted}")
     least = _sides(config)
     place = []
     for side, low, step in zip(image.shape[1:], least, config.divisors, strict=True):

@@ -318,3 +318,13 @@ def test_fewer_far_pairs_still_part_large_cells():
 def test_bad_input_is_refused(call, message):
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         call()
+
+
+@pytest.mark.parametrize("unit", [0.001, 65.0])
+@pytest.mark.parametrize("method", [Boundary, Distance])
+def test_the_unit_of_the_spacing_does_not_matter(method, unit):
+    labels = np.zeros((12, 40), np.int32)
+    labels[2:10, 3:19], labels[2:10, 20:36] = 1, 2
+    near, far = (method(spacing=(2 * unit, unit)), method(spacing=(2, 1)))
+    assert near.spacing == pytest.approx(far.spacing)
+    np.testing.assert_allclose(near.targets(labels), far.targets(labels), rtol=1e-5, atol=1e-6)

@@ -24,6 +24,8 @@ from segmentation.hypotheses import (
 )
 from segmentation.hypotheses.facts import facts
 from segmentation.hypotheses.parts import covered, finest, merge_tree, refined, touching
+from segmentation.segmenter import Segmenter
+from segmentation.unet import UNetConfig
 
 WHOLE = Segments(
     (1, 6), np.array([0.5, 0.6, 0.7, 0.9]), np.array([0, 1, 2, 3, 0, 1, 2, 3, 5]), np.array([0, 4, 6, 8, 9]), np.array([-1, 0, 0, -1])
@@ -402,3 +404,12 @@ def test_the_shipped_model_is_calibrated(data):
     iou = candidates.overlap(truth)
     known = ~np.isnan(iou)
     assert calibration_error(calibration_of(model)(candidates.known)[known], (iou[known] >= 0.5).astype(float)) < 0.1
+
+
+def test_hypotheses_of_several_channels_have_the_shape_of_the_picture():
+    model = Segmenter.new(UNetConfig(inputs=2, width=2, depth=1), device="cpu")
+    flat = np.stack([np.zeros((16, 16)), np.full((16, 16), 5.0)])
+    assert hypotheses(model, flat).shape == (16, 16)
+    assert len(hypotheses(model, flat)) == 0
+    with pytest.raises(ValueError, match=r"infinite"):
+        hypotheses(model, np.full((2, 16, 16), np.inf))

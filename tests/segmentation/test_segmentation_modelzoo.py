@@ -78,6 +78,23 @@ def test_a_package_brings_back_the_whole_pipeline(written, shape):
     assert np.abs(again.probabilities(image) - model.probabilities(image)).max() <= 1e-6
     assert np.array_equal(again.predict(image), model.predict(image))
     assert read_package(path, decoder=Boundary(mask=0.2)).decoder == Boundary(mask=0.2)
+    assert read_package(path, decoder="boundary").decoder == model.decoder  # its thresholds are kept
+    for other in ("distance", "star", "components"):
+        with pytest.raises(
+            ValueError, match=rf"asks for .*, but the network says {', '.join(model.decoder.channels)}: leave the decoder out$"
+        ):
+            read_package(path, decoder=other)
+
+
+@pytest.mark.parametrize("odd", [{"inputs": [{"axes": 5}]}, {"weights": {"torchscript": 7}}, {"outputs": [None]}])
+def test_a_description_that_makes_no_sense_is_refused_in_one_line(written, tmp_path, odd):
+    files = content(written["flat"][1] if "flat" in written else next(iter(written.values()))[1])
+    said = yaml.safe_load(files["rdf.yaml"]) | {"config": {}} | odd
+    with zipfile.ZipFile(tmp_path / "odd.zip", "w") as archive:
+        for name, data in (files | {"rdf.yaml": yaml.safe_dump(said).encode()}).items():
+            archive.writestr(name, data)
+    with pytest.raises(ValueError, match=r"^[^\n]+$"):
+        read_package(tmp_path / "odd.zip")
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -262,7 +279,7 @@ def test_a_folder_and_its_description_are_as_good_as_the_archive(written, tmp_pa
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"test_image": np.zeros((3, 9, 9))}, "test_image has shape (3, 9, 9): the network takes 1 channel(s) and ([Z,] Y, X) pixels"),
+        ({"test_image": np.zeros((3, 9, 9))}, "test_image has shape (3, 9, 9): the network takes (Y, X)"),
         ({"name": "tiny"}, "name is 'tiny': give 5 to 128 letters, digits, blanks or any of _+-()"),
         ({"name": "tiny: discs"}, "name is 'tiny: discs': give 5 to 128 letters, digits, blanks or any of _+-()"),
         (

@@ -289,3 +289,8 @@ def test_blocks_of_one_large_frame_are_split_like_frames(small_blocks, monkeypat
     assert all((found > 0).any() for _, found in split(tmp_path, 0.5).validation)
     np.save(tmp_path / "labels.npy", np.where(labels > 0, 0, 0))
     assert len(split(tmp_path, 0.5).validation) == 3
+
+
+def test_marks_of_the_unknown_stay_below_zero_however_far():
+    marks = np.array([[np.iinfo(np.int64).min, -(2**40), -1, 0, 5]])
+    assert whole_labels(marks, "x").tolist() == [[-1, -1, -1, 0, 5]]

@@ -214,3 +214,56 @@ def test_sizes_that_are_none_are_refused(run, tmp_path, stacks, scale):
     assert code == 2
     assert re.fullmatch(r"lineage: scale is \(.*\): give the positive size of a pixel along each of the 3 axes of the pictures\n", error)
     assert not (tmp_path / "m.log").exists()
+
+
+# pictures with an axis for one channel, masks that number nothing, requests without sense
+
+
+@pytest.mark.parametrize("last", [False, True])
+def test_an_axis_of_one_channel_is_none(run, tmp_path, pictures, last):
+    write(tmp_path / "one", [(image[..., None] if last else image[None], labels.astype(np.uint16)) for image, labels in pictures])
+    words = ["train", "segmentation", tmp_path / "one", "-o", tmp_path / "m.safetensors", "--steps", "1", "--count", "1", "--side", "32"]
+    assert run(*words, "--width", "2", "--depth", "1", "--validation", "4")[0] == 0
+    model = load(tmp_path / "m.safetensors")
+    assert model.network.config.inputs == 1
+    image = pictures[0][0]
+    np.testing.assert_array_equal(model.predict(image[None]), model.predict(image))
+
+
+def test_balanced_classes_are_counted_on_the_pictures_that_teach(run, tmp_path, pictures):
+    one = write(tmp_path / "one", [(pictures[0][0], pictures[0][1].astype(np.uint16))])
+    words = ["train", "segmentation", one, "-o", tmp_path / "m.safetensors", "--steps", "1", "--count", "1", "--side", "32"]
+    how = ["--width", "2", "--depth", "1", "--classes", "background,cell", "--balanced", "--validation", "0"]
+    code, printed, error = run(*words, *how)
+    assert (code, printed) == (0, "{}\n")
+    assert error == "lineage: no picture was left for validation or test: thresholds are as they were, and nothing is scored\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--freeze", "encoder"], "freeze is 'encoder', but new weights know nothing worth keeping: give init, or leave freeze out"),
+        (["--punish", "dice"], "--punish is for --classes: name the classes, such as background,nucleus,membrane"),
+        (["--seed", "-1"], "seed is -1: give a whole number of at least 0"),
+        (["--weights", "inf"], "weights are (inf,): give finite numbers of at least 0"),
+    ],
+)
+def test_what_would_have_no_effect_is_refused(run, tmp_path, folder, options, message):
+    assert run("train", "segmentation", folder, "-o", tmp_path / "m.safetensors", *options) == (2, "", f"lineage: {message}\n")
+
+
+def test_masks_that_number_nothing_are_refused(run, tmp_path, pictures):
+    write(tmp_path / "masks", [(image, (255 * (labels > 0)).astype(np.uint8)) for image, labels in pictures])
+    code, _, error = run("train", "segmentation", tmp_path / "masks", "-o", tmp_path / "m.safetensors", "--steps", "1")
+    assert (code, "has labels that are only 0 and 255: give each cell a number of its own" in error) == (2, True)
+
+
+def test_slips_in_python_are_said_before_the_training(pictures):
+    small = Segmenter.new(SMALL, device="cpu")
+    with pytest.raises(ValueError, match=r"^sources are pairs of pictures and labels, .* give \[pairs\]$"):
+        small.finetune(pictures)
+    nan = (np.full((64, 64), np.nan), pictures[0][1])
+    with pytest.raises(ValueError, match=r"^validation pair 1: image has 4096 NaN"):
+        small.finetune([pictures], validation=[pictures[0], nan])
+    with pytest.raises(ValueError, match=r"^validation pair 0 has an image of shape \(64, 63\)"):
+        small.finetune([pictures], validation=[(pictures[0][0][:, 1:], pictures[0][1])])
