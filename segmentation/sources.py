@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import tifffile
+from scipy import ndimage
 
 from segmentation.arrays import AnyArray, IntArray
 from segmentation.blocks import divided
@@ -273,7 +274,7 @@ def whole_labels(labels: AnyArray, where: str, *, binary: bool = False) -> IntAr
         return labels.astype(np.int32)
     if labels.dtype == bool:
         raise ValueError(f"{where} has labels that are only true or false: give each cell a number of its own")
-    if labels.dtype == np.uint8 and not binary and labels.size and labels.max() == 255 and not ((labels > 0) & (labels < 255)).any():
+    if labels.dtype == np.uint8 and not binary and _is_mask(labels):
         raise ValueError(f"{where} has labels that are only 0 and 255: give each cell a number of its own")
     whole = np.issubdtype(labels.dtype, np.integer)
     if not whole and not (np.issubdtype(labels.dtype, np.floating) and np.isfinite(labels).all() and (labels == np.rint(labels)).all()):
@@ -285,6 +286,13 @@ def whole_labels(labels: AnyArray, where: str, *, binary: bool = False) -> IntAr
         labels = np.maximum(labels, -1)
     whole_numbers: IntArray = labels.astype(np.int32, copy=False)
     return np.minimum(whole_numbers, 1) if binary else whole_numbers
+
+
+def _is_mask(labels: AnyArray) -> bool:
+    """Whether there is nothing but 0 and 255, and more than one heap of it; one alone may be a cell of that number."""
+    if not labels.size or labels.max() != 255 or ((labels > 0) & (labels < 255)).any():
+        return False
+    return int(ndimage.label(labels)[1]) > 1
 
 
 def _candidates(folder: Path, name: str) -> list[Path]:

@@ -294,3 +294,13 @@ def test_blocks_of_one_large_frame_are_split_like_frames(small_blocks, monkeypat
 def test_marks_of_the_unknown_stay_below_zero_however_far():
     marks = np.array([[np.iinfo(np.int64).min, -(2**40), -1, 0, 5]])
     assert whole_labels(marks, "x").tolist() == [[-1, -1, -1, 0, 5]]
+
+
+def test_one_cell_may_have_the_number_255():
+    one = np.zeros((5, 6), np.uint8)
+    one[1:3, 1:3] = 255
+    assert whole_labels(one, "x").max() == 255
+    one[4, 4] = 255
+    with pytest.raises(ValueError, match=r"^x has labels that are only 0 and 255: give each cell a number of its own$"):
+        whole_labels(one, "x")
+    assert whole_labels(one, "x", binary=True).max() == 1
