@@ -63,7 +63,7 @@ def denoised(film: OpenedFilm, name: str, keep: Path | None = None) -> OpenedFil
 
 
 def _whole(film: OpenedFilm, model: Any, name: str, keep: Path | None) -> Callable[[int, Place], Array]:  # noqa: ANN401 - a Denoiser
-    """How frames are read that fit in memory: the last one is kept there, all others on disk where there is a place."""
+    """How frames are read that fit in memory: the last one stays in memory, and all that were read on disk where there is a place."""
     clean, done = model.predict_film(film), set[int]()
     store = None if keep is None else np.memmap(keep / DENOISED, np.float32, "w+", shape=film.shape)
 
